@@ -1,0 +1,72 @@
+# Nothing has to be set up before: each target makes .venv when it is missing and installs what it needs with pip.
+#   make demo                      two emulated fleets, scanned over HTTP
+#   make test PYTHON=python3.12    the tests, in an environment of another Python
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# A Python that was asked for and differs from the environment's own means a new environment. This is settled while the
+# Makefile is read: make would otherwise trust the stamps of the environment that goes away.
+ifneq ($(origin PYTHON),file)
+WANTED := $(shell $(PYTHON) -c 'import sys; print(sys.version if sys.version_info >= (3, 11) else "")' 2>/dev/null)
+ifeq ($(WANTED),)
+$(error PYTHON=$(PYTHON) does not run, or is older than Python 3.11)
+endif
+ifneq ($(wildcard $(BIN)/python),)
+ifneq ($(WANTED),$(shell $(BIN)/python -c 'import sys; print(sys.version)' 2>/dev/null))
+$(info Removing $(VENV): it was made with another Python)
+$(shell rm -rf $(VENV))
+endif
+endif
+endif
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test lint types check bench clean
+
+help:
+	@echo 'make demo    scan two emulated fleets over HTTP'
+	@echo 'make test    run the tests with branch coverage'
+	@echo 'make lint    ruff and the import rules'
+	@echo 'make types   mypy and pyright, both strict'
+	@echo 'make check   test, lint and types'
+	@echo 'make bench   the benchmarks in their smallest form'
+	@echo 'make clean   remove the environment and everything generated'
+
+demo: $(VENV)/.installed-cli
+	@$(BIN)/otaclient demo $(ARGS)
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=95 $(ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+check: test lint types
+
+bench: $(VENV)/.installed-test
+	$(BIN)/python benchmarks/scan_ratio.py --smoke
+
+clean:
+	rm -rf $(VENV) build dist htmlcov .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find otaclient backends tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'otaclient needs Python 3.11 or later. Name one: make PYTHON=python3.12 $(MAKECMDGOALS)' >&2; exit 1; }
+	@echo 'Creating $(VENV)'
+	@$(PYTHON) -m venv $(VENV)
+
+# One stamp per extra; a newer pyproject.toml makes pip look again.
+$(VENV)/.installed-%: pyproject.toml | $(BIN)/python
+	@echo "Installing otaclient[$*] into $(VENV)"
+	@$(PIP) install -e '.[$*]'
+	@touch $@

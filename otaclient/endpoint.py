@@ -1,0 +1,43 @@
+"""Addresses of services, checked before anything is sent."""
+
+from urllib.parse import urlsplit
+
+from otaclient.errors import ConfigurationError
+
+__all__ = ["checked_endpoint"]
+
+
+def checked_endpoint(text: str, *, setting: str) -> str:
+    """Return an endpoint as ``scheme://host[:port]``, in lower case, without a default port or trailing slash.
+
+    Args:
+        text: What the user gave.
+        setting: The name of the setting, for the message.
+
+    Raises:
+        ConfigurationError: It has no scheme, another one than http or https, no host, or more than an address.
+    """
+    shape = f"{setting} must look like https://host or https://host:port"
+    parts = urlsplit(text.strip())
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError(f"{setting} holds a user name or password: {shape}")
+    if parts.scheme not in ("http", "https") or "://" not in text:
+        raise ConfigurationError(f"{setting} is {text!r}, without https:// (or http://) before it: {shape}")
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{setting} is {text!r}, with a port that is not a number up to 65535: {shape}"
+        ) from error
+    if not host or not _is_host(host):
+        raise ConfigurationError(f"{setting} is {text!r}, without a host that can be right: {shape}")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        extra = text.strip().split(parts.netloc, 1)[1]
+        raise ConfigurationError(f"{setting} is {text!r}: remove {extra!r}, the client adds the path; {shape}")
+    shown = f"[{host}]" if ":" in host else host
+    default = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{shown}" + (f":{port}" if port not in (None, default) else "")
+
+
+def _is_host(host: str) -> bool:
+    return not any(character.isspace() or character in "\\%<>\"'`{}|^" for character in host)

@@ -1,0 +1,1 @@
+"""Bulk work over the protocols: bounded fan-out and whole-fleet scans."""

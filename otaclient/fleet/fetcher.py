@@ -1,0 +1,113 @@
+"""Bounded fan-out of any call: N workers on one shared iterator, so memory depends on N and not on the keys."""
+
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Generic, TypeVar
+
+import anyio
+import attrs
+from anyio.streams.memory import MemoryObjectSendStream
+
+from otaclient.errors import InvalidQueryError, OtaError
+
+__all__ = ["Outcome", "fetch_each"]
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+@attrs.frozen(kw_only=True)
+class Outcome(Generic[_K, _V]):
+    """What became of one key: a value, or an error."""
+
+    key: _K
+    value: _V | None = None
+    error: OtaError | None = None
+
+    def unwrap(self) -> _V:
+        """Return the value, or raise the error."""
+        if self.error is not None:
+            raise self.error
+        return self.value  # type: ignore[return-value]  # without an error there is a value, even if that is None
+
+
+def fetch_each(
+    keys: Iterable[_K] | AsyncIterable[_K], call: Callable[[_K], Awaitable[_V]], *, concurrency: int = 16
+) -> AbstractAsyncContextManager[AsyncIterator[Outcome[_K, _V]]]:
+    """Call ``call(key)`` for every key, at most ``concurrency`` at once, and yield an :class:`Outcome` for each.
+
+    ::
+
+        async with fetch_each(job_ids, backend.jobs.get, concurrency=16) as outcomes:
+            async for outcome in outcomes:
+                ...
+
+    An :class:`~otaclient.errors.OtaError` of one key is that key's outcome. Any other exception is a bug: it ends all
+    calls and is raised. Leaving the block early ends all calls too. A key is only taken when a worker is free, so any
+    number of keys, even an endless generator, needs memory for ``concurrency`` of them.
+
+    Raises:
+        InvalidQueryError: ``concurrency`` is less than 1.
+    """
+    if concurrency < 1:
+        raise InvalidQueryError(f"concurrency is {concurrency}: it must be at least 1")
+    return _running(_SharedKeys(keys), call, concurrency)
+
+
+class _SharedKeys(Generic[_K]):
+    """One iterator for many workers; asynchronous ones must not be advanced by two at a time."""
+
+    def __init__(self, keys: Iterable[_K] | AsyncIterable[_K]) -> None:
+        if isinstance(keys, AsyncIterable):
+            self._async: AsyncIterator[_K] | None = aiter(keys)
+        else:
+            self._async = None
+            self._sync = iter(keys)
+        self._turn = anyio.Lock()
+
+    def __aiter__(self) -> AsyncIterator[_K]:
+        return self
+
+    async def __anext__(self) -> _K:
+        if self._async is None:
+            for key in self._sync:
+                return key
+            raise StopAsyncIteration
+        async with self._turn:
+            return await anext(self._async)
+
+
+@asynccontextmanager
+async def _running(
+    keys: _SharedKeys[_K], call: Callable[[_K], Awaitable[_V]], concurrency: int
+) -> AsyncGenerator[AsyncIterator[Outcome[_K, _V]]]:
+    # No buffer: a worker holds its outcome until the consumer takes it, so a slow consumer slows the calls down.
+    send, receive = anyio.create_memory_object_stream[Outcome[_K, _V]](0)
+    try:
+        async with anyio.create_task_group() as workers:
+            with send:
+                for _ in range(concurrency):
+                    workers.start_soon(_work, keys, call, send.clone())
+            async with receive:
+                yield receive
+            workers.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raise _only(group) from None
+
+
+async def _work(
+    keys: _SharedKeys[_K], call: Callable[[_K], Awaitable[_V]], out: MemoryObjectSendStream[Outcome[_K, _V]]
+) -> None:
+    with out:
+        async for key in keys:
+            try:
+                outcome: Outcome[_K, _V] = Outcome(key=key, value=await call(key))
+            except OtaError as error:
+                outcome = Outcome(key=key, error=error)
+            await out.send(outcome)
+
+
+def _only(error: BaseException) -> BaseException:
+    """Return the one exception that a group wraps, however deep; the group where there are several."""
+    wrapped: tuple[BaseException, ...] = getattr(error, "exceptions", ())
+    return _only(wrapped[0]) if len(wrapped) == 1 else error

@@ -1,0 +1,123 @@
+"""Which backends are installed, and how to open one."""
+
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any
+
+from otaclient.errors import ConfigurationError
+from otaclient.events import Listener
+from otaclient.protocols import Backend, BackendPlugin
+from otaclient.settings import load_config
+from otaclient.transport.aiohttp_transport import AiohttpTransport
+from otaclient.transport.limits import Limits
+from otaclient.transport.options import TransportOptions
+from otaclient.transport.retry import RetryPolicy
+from otaclient.transport.session import Session
+
+if TYPE_CHECKING:
+    import aiohttp
+
+__all__ = ["available_backends", "backend_plugin", "open_backend", "open_session"]
+
+_GROUP = "otaclient.backends"
+
+
+def available_backends() -> tuple[str, ...]:
+    """Return the names of the installed backends, sorted."""
+    return tuple(sorted(_entry_points()))
+
+
+def backend_plugin(name: str) -> BackendPlugin[Any]:
+    """Return an installed backend's plug-in.
+
+    Raises:
+        ConfigurationError: There is no such backend (names the installed ones), or it cannot be imported.
+    """
+    found = _entry_points().get(name)
+    if found is None:
+        known = ", ".join(available_backends()) or "none is installed"
+        raise ConfigurationError(f"there is no backend {name!r}; known backends: {known}")
+    try:
+        plugin: BackendPlugin[Any] = found.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(f"the backend {name!r} ({found.value}) cannot be loaded: {error}") from error
+    return plugin
+
+
+def open_backend(
+    name: str,
+    *,
+    config: Any = None,
+    profile: str | None = None,
+    label: str | None = None,
+    transport: TransportOptions = TransportOptions(),
+    session: "aiohttp.ClientSession | None" = None,
+    timeout_seconds: float | None = 30.0,
+    retry: RetryPolicy = RetryPolicy(),
+    limits: Limits = Limits(),
+    on_event: Listener | None = None,
+) -> Backend:
+    """Return a client of a backend. Nothing is sent, and nothing must be awaited, before its first use.
+
+    Args:
+        name: The backend's name, such as ``enos``.
+        config: Its configuration object; without one, settings fill it (see :mod:`otaclient.settings`).
+        profile: The profile to take settings from; only without ``config``.
+        label: What tells this client from others in records, errors and events; the name by default.
+        transport: Proxy, certificates, caps.
+        session: An aiohttp session of yours to use; it is not closed by this library.
+        timeout_seconds: The time for one call: all attempts, queueing and waits together. ``None`` for no limit.
+        retry: How failed attempts are repeated.
+        limits: How many requests at once and a second.
+        on_event: Called with every :class:`~otaclient.events.Event`; its exceptions are logged, never raised.
+
+    Raises:
+        ConfigurationError: Unknown backend, missing or malformed setting; says which and what to do.
+    """
+    plugin = backend_plugin(name)
+    if config is None:
+        config = load_config(plugin.name, plugin.config_type, profile=profile)
+    elif profile is not None:
+        raise ConfigurationError("both config and profile are given: a config is complete, so leave profile out")
+    elif not isinstance(config, plugin.config_type):
+        raise ConfigurationError(
+            f"the backend {name!r} takes a {plugin.config_type.__name__}, not a {type(config).__name__}"
+        )
+    opened = open_session(
+        label or plugin.name,
+        transport=transport,
+        session=session,
+        timeout_seconds=timeout_seconds,
+        retry=retry,
+        limits=limits,
+        on_event=on_event,
+    )
+    return plugin.open(config, opened)
+
+
+def open_session(
+    label: str,
+    *,
+    transport: TransportOptions = TransportOptions(),
+    session: "aiohttp.ClientSession | None" = None,
+    timeout_seconds: float | None = 30.0,
+    retry: RetryPolicy = RetryPolicy(),
+    limits: Limits = Limits(),
+    on_event: Listener | None = None,
+) -> Session:
+    """Return the session that a :class:`~otaclient.protocols.BackendPlugin` opens its backend with.
+
+    The arguments are those of :func:`open_backend`.
+    """
+    return Session(
+        label=label,
+        transport=AiohttpTransport(transport, max_connections=limits.concurrency, session=session),
+        timeout_seconds=timeout_seconds,
+        retry=retry,
+        limits=limits,
+        on_event=on_event,
+    )
+
+
+def _entry_points() -> Mapping[str, EntryPoint]:
+    return {found.name: found for found in entry_points(group=_GROUP)}

@@ -1,0 +1,1 @@
+"""A request to the network and back, for any backend."""

@@ -1,0 +1,113 @@
+"""Requests and responses as plain values, and the protocols of what signs and carries them. No I/O here."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Protocol
+from urllib.parse import quote
+
+import attrs
+
+__all__ = [
+    "HttpRequest",
+    "HttpResponse",
+    "Signer",
+    "Transport",
+    "encode_query",
+    "excerpt_of",
+    "retry_after_seconds",
+]
+
+_EXCERPT_CHARACTERS = 200
+# RFC 3986 leaves exactly these unencoded; both vendors' signatures agree on it.
+_UNRESERVED = "-._~"
+
+
+@attrs.frozen(kw_only=True)
+class HttpRequest:
+    """What to ask, before it is signed."""
+
+    operation: str
+    """The public operation that it belongs to, such as ``firmware.get``: for errors and events."""
+    method: str
+    path: str
+    """Percent-encoded, beginning with ``/``."""
+    query: tuple[tuple[str, str], ...] = ()
+    """Decoded pairs."""
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
+    body: bytes = attrs.field(default=b"", repr=False)
+    """Serialised once: the same bytes are signed and sent."""
+    idempotent: bool = True
+    """Whether repeating it after a lost answer does no harm."""
+    subject: str = ""
+    """What it is about, such as ``firmware '5ed0'``: for error messages."""
+
+    def with_headers(self, headers: Mapping[str, str]) -> "HttpRequest":
+        """Return this request with ``headers`` added; one of the same name is replaced."""
+        return attrs.evolve(self, headers={**self.headers, **headers})
+
+
+@attrs.frozen(kw_only=True)
+class HttpResponse:
+    """What came back, with the body whole and decompressed."""
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
+    """Names in lower case; of a repeated header, the first."""
+    body: bytes = attrs.field(default=b"", repr=False)
+    attempts: int = 1
+    """How many requests it took to get this answer."""
+    throttles: int = 0
+    """How many of those the vendor throttled."""
+
+
+class Signer(Protocol):
+    """Adds what proves to the vendor who asks; a pure function of its arguments."""
+
+    def __call__(self, request: HttpRequest, /, *, endpoint: str, token: str | None, now: datetime) -> HttpRequest:
+        """Return the request, signed for this attempt."""
+        ...
+
+
+class Transport(Protocol):
+    """Carries a signed request to the network and back."""
+
+    async def send(self, request: HttpRequest, /, *, endpoint: str, timeout_seconds: float | None) -> HttpResponse:
+        """Send once and return the whole response, whatever its status.
+
+        Raises:
+            RequestNotSentError: Nothing reached the vendor.
+            ResponseLostError: The request went out, no whole answer came back.
+            TimeoutError: ``timeout_seconds`` ran out.
+            PayloadError: The body is larger than the configured cap, or cannot be decompressed.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release the connections. Closing twice does no harm."""
+        ...
+
+
+def encode_query(pairs: Sequence[tuple[str, str]]) -> str:
+    """Return ``pairs`` as a query string in the given order, encoded as RFC 3986 has it: a space is ``%20``."""
+    return "&".join(f"{quote(name, safe=_UNRESERVED)}={quote(value, safe=_UNRESERVED)}" for name, value in pairs)
+
+
+def retry_after_seconds(response: HttpResponse, *, now: datetime) -> float | None:
+    """Return the wait that ``Retry-After`` advises, in seconds, never negative; ``None`` without a usable one."""
+    text = response.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        instant = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=UTC)
+    return max(0.0, (instant - now).total_seconds())
+
+
+def excerpt_of(body: bytes) -> str:
+    """Return the beginning of a body for an error message, on one line; ``(empty)`` for an empty one."""
+    text = " ".join(body[: 4 * _EXCERPT_CHARACTERS].decode("utf-8", "replace").split())
+    return text[:_EXCERPT_CHARACTERS] or "(empty)"

@@ -1,0 +1,81 @@
+"""Whether, and after what wait, to try again: a pure decision. The session does the waiting."""
+
+from enum import Enum
+from typing import Any, Self
+
+import attrs
+
+from otaclient.errors import ConfigurationError, OtaError
+
+__all__ = ["Failure", "Remedy", "RetryPolicy"]
+
+
+class Remedy(Enum):
+    """What helps against a failure."""
+
+    RAISE = "raise"
+    """Nothing: the caller has to change something."""
+    REPEAT = "repeat"
+    """Repeating may help, but the request may have taken effect: only for idempotent ones."""
+    REPEAT_REJECTED = "repeat rejected"
+    """Repeating may help and is always safe: the request was not executed."""
+    SLOW_DOWN = "slow down"
+    """Throttled before execution: safe to repeat, after a pause for every caller of this backend."""
+    RENEW_TOKEN = "renew token"  # noqa: S105 - not a password
+    """The token died: get a new one, repeat once."""
+
+
+@attrs.frozen(kw_only=True)
+class Failure:
+    """A failed attempt, classified."""
+
+    error: OtaError
+    remedy: Remedy = Remedy.RAISE
+    retry_after_seconds: float | None = None
+
+
+def _at_least(least: float) -> Any:
+    def validate(_instance: Any, field: "attrs.Attribute[Any]", value: float) -> None:
+        if not value >= least:
+            raise ConfigurationError(f"RetryPolicy {field.name} is {value!r}: it must be at least {least:g}")
+
+    return validate
+
+
+@attrs.frozen(kw_only=True)
+class RetryPolicy:
+    """Capped exponential backoff with full jitter; an advised ``Retry-After`` wins over it.
+
+    Full jitter (a uniform draw between nothing and the cap of the attempt) spreads clients that failed together.
+    """
+
+    max_attempts: int = attrs.field(default=5, validator=_at_least(1))
+    """Requests in all, the first included."""
+    base_delay_seconds: float = attrs.field(default=0.25, validator=_at_least(0))
+    max_delay_seconds: float = attrs.field(default=15.0, validator=_at_least(0))
+
+    @classmethod
+    def none(cls) -> Self:
+        """Return the policy of exactly one request, whatever its answer."""
+        return cls(max_attempts=1)
+
+    def delay(self, failure: Failure, *, attempt: int, idempotent: bool, roll: float) -> float | None:
+        """Return how many seconds to wait before the next attempt, or ``None`` to give up.
+
+        Args:
+            failure: What went wrong.
+            attempt: The number of the attempt that failed, from 1.
+            idempotent: Whether the request may be repeated although it might have taken effect.
+            roll: The jitter's draw, in [0, 1).
+        """
+        if attempt >= self.max_attempts or not _worth_repeating(failure.remedy, idempotent=idempotent):
+            return None
+        if failure.retry_after_seconds is not None:
+            return failure.retry_after_seconds
+        # 2**63 is beyond every cap already; a larger exponent would only overflow.
+        cap = min(self.max_delay_seconds, self.base_delay_seconds * 2.0 ** min(attempt - 1, 63))
+        return roll * cap
+
+
+def _worth_repeating(remedy: Remedy, *, idempotent: bool) -> bool:
+    return remedy in (Remedy.REPEAT_REJECTED, Remedy.SLOW_DOWN) or (remedy is Remedy.REPEAT and idempotent)
