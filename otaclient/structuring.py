@@ -162,8 +162,8 @@ def _exactly(value: Any, expected: Any) -> Any:
 
 
 def _kind(value: Any) -> str:
-    name: str = type(value).__name__
-    return _JSON_NAMES.get(type(value), name)
+    kind = cast("type[object]", type(value))
+    return _JSON_NAMES.get(kind, kind.__name__)
 
 
 def _only_from(container: type, hook: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -189,7 +189,8 @@ def _is_primitive_union(cls: Any) -> bool:
 
 
 def _one_of(value: Any, union: Any) -> Any:
-    if type(value) in get_args(union):
+    members = get_args(union)
+    if type(value) in members or (type(value) is int and float in members):
         return value
-    names = " or ".join(_JSON_NAMES[member] for member in get_args(union))
+    names = " or ".join(_JSON_NAMES[member] for member in members)
     raise TypeError(f"expected {names}, got {_kind(value)}")

@@ -104,7 +104,10 @@ async def _work(
                 outcome: Outcome[_K, _V] = Outcome(key=key, value=await call(key))
             except OtaError as error:
                 outcome = Outcome(key=key, error=error)
-            await out.send(outcome)
+            try:
+                await out.send(outcome)
+            except anyio.BrokenResourceError:
+                return  # the consumer has left its block
 
 
 def _only(error: BaseException) -> BaseException:

@@ -93,10 +93,9 @@ class MarkerWalk:
         self._wave: list[MarkerWindow] = [MarkerWindow(None, size)]
         self._last = self._wave[0]
         self._under_way = 0
-        self._rows_so_far = 0
+        self._rows_above = 0
         self._total: int | None = None
         self._ended = False
-        self._next_base: str | None = None
 
     @property
     def finished(self) -> bool:
@@ -114,13 +113,13 @@ class MarkerWalk:
         """Take in a page."""
         assert isinstance(window, MarkerWindow)  # the scheduler hands back what ready() gave
         self._under_way -= 1
-        self._rows_so_far += facts.rows
         self._total = facts.total if facts.total is not None else self._total
         following = next_window(window, facts)
         if following is None:
             self._ended = True
         elif window == self._last and isinstance(following, MarkerWindow):
             # Hop at once: the other offsets of this wave run on behind it.
+            self._rows_above += window.offset + facts.rows
             self._begin_wave(following.marker)
 
     def _begin_wave(self, base: str | None) -> None:
@@ -131,7 +130,7 @@ class MarkerWalk:
         """Return the largest offset worth asking for: where the count says that the end is, or as far as allowed."""
         if self._total is None:
             return self._paging.largest_offset
-        left = max(0, self._total - self._rows_so_far)
+        left = max(0, self._total - self._rows_above)
         return min(self._paging.largest_offset, left)
 
 

@@ -54,7 +54,7 @@ class AiohttpTransport:
                 request.method,
                 url,
                 data=request.body or None,
-                headers={"User-Agent": self._user_agent, "Accept": "application/json", **request.headers},
+                headers=self._headers(request, endpoint),
                 skip_auto_headers=("Content-Type",),
                 # A redirect would carry the signature to another host, or turn a POST into a GET.
                 allow_redirects=False,
@@ -101,6 +101,16 @@ class AiohttpTransport:
             # layer, and one call without retries is one request; aiohttp's own test client uses the same switch.
             self._session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         return self._session
+
+    def _headers(self, request: HttpRequest, endpoint: str) -> dict[str, str]:
+        # Only a tunnel, which https needs, carries ``proxy_headers``; plain http goes to the proxy itself.
+        for_proxy = self._proxy_headers if endpoint.startswith("http://") else None
+        return {
+            "User-Agent": self._user_agent,
+            "Accept": "application/json",
+            **(for_proxy or {}),
+            **request.headers,
+        }
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         cap = self._options.max_response_bytes

@@ -1,0 +1,174 @@
+"""Typed arguments in, requests out. Whatever can be known to be wrong is refused here, before anything is sent.
+
+Sources: EnOS Connection Service, "V2.1 Get Firmware File", "V2.1 Search Firmware", "V2.1 Search Device Upgrade", "V2.1
+Get OTA Job", "V2.1 Search OTA Job"; EnOS API Management, "Get Access Token", "Refresh Access Token".
+"""
+
+from typing import Any, Final
+
+import attrs
+
+from otaclient.errors import InvalidQueryError
+from otaclient.structuring import encode_json
+from otaclient.transport.http import HttpRequest
+from otaclient_enos.expression import check_characters
+
+__all__ = [
+    "DEFAULT_PAGE_SIZE",
+    "LARGEST_PAGE_SIZE",
+    "Organisation",
+    "get_firmware",
+    "get_job",
+    "get_token",
+    "refresh_token",
+    "search_devices",
+    "search_firmware",
+    "search_jobs",
+]
+
+LARGEST_PAGE_SIZE: Final = 200
+# What the vendor recommends not to exceed, "for optimal performance".
+DEFAULT_PAGE_SIZE: Final = 50
+
+_TOKEN_PATH: Final = "/apim-token-service/v2.0/token"  # noqa: S105 - a path
+# Of an expression in an error message: with a hundred products in it, it would bury the rest.
+_SHOWN_CHARACTERS: Final = 160
+_JSON: Final = {"Content-Type": "application/json;charset=UTF-8"}
+
+
+@attrs.frozen(kw_only=True)
+class Organisation:
+    """Whose OTA service is asked, and in which version of the API."""
+
+    org_id: str
+    api_version: str = "v2.1"
+
+    def owned_by(self, owner_id: str | None) -> "Organisation":
+        """Return the organisation that a query names, or this one where it names none.
+
+        Raises:
+            InvalidQueryError: The name cannot be right.
+        """
+        return self if owner_id is None else attrs.evolve(self, org_id=_identifier(owner_id, name="owner_id"))
+
+    def path(self, resource: str) -> str:
+        """Return the path of ``ota-firmwares`` or ``ota-jobs``."""
+        return f"/connect-service/{self.api_version}/{resource}"
+
+
+def get_firmware(organisation: Organisation, firmware_id: str) -> HttpRequest:
+    """Build the request for one firmware.
+
+    Raises:
+        InvalidQueryError: The identifier cannot be right.
+    """
+    return _get(organisation, "ota-firmwares", "firmware", "firmwareId", _identifier(firmware_id, name="firmware_id"))
+
+
+def get_job(organisation: Organisation, job_id: str) -> HttpRequest:
+    """Build the request for one job.
+
+    Raises:
+        InvalidQueryError: The identifier cannot be right.
+    """
+    return _get(organisation, "ota-jobs", "jobs", "jobId", _identifier(job_id, name="job_id"))
+
+
+def search_firmware(organisation: Organisation, *, expression: str | None, number: int, size: int) -> HttpRequest:
+    """Build the request for one page of firmware.
+
+    Raises:
+        InvalidQueryError: The page's number or size is out of range.
+    """
+    body = _page("firmware.search", expression, number, size)
+    return _search(organisation, "ota-firmwares", "search", operation="firmware.search", body=body)
+
+
+def search_jobs(organisation: Organisation, *, expression: str | None, number: int, size: int) -> HttpRequest:
+    """Build the request for one page of jobs.
+
+    Raises:
+        InvalidQueryError: The page's number or size is out of range.
+    """
+    body = _page("jobs.search", expression, number, size)
+    return _search(organisation, "ota-jobs", "search", operation="jobs.search", body=body)
+
+
+def search_devices(organisation: Organisation, *, expression: str | None, number: int, size: int) -> HttpRequest:
+    """Build the request for one page of devices with their versions.
+
+    Raises:
+        InvalidQueryError: The page's number or size is out of range.
+    """
+    body = _page("devices.search", expression, number, size)
+    return _search(organisation, "ota-firmwares", "searchDeviceUpgrade", operation="devices.search", body=body)
+
+
+def get_token() -> HttpRequest:
+    """Build the request for an access token, without its body: the signer writes that for each attempt."""
+    return _token_request("get")
+
+
+def refresh_token() -> HttpRequest:
+    """Build the request for a new token in place of an old one, without its body: the signer writes that."""
+    return _token_request("refresh")
+
+
+def _get(organisation: Organisation, resource: str, noun: str, parameter: str, identifier: str) -> HttpRequest:
+    return HttpRequest(
+        operation=f"{noun}.get",
+        method="GET",
+        path=organisation.path(resource),
+        query=(("action", "get"), ("orgId", organisation.org_id), (parameter, identifier)),
+        subject=f"{noun.removesuffix('s')} {identifier!r}",
+    )
+
+
+def _page(operation: str, expression: str | None, number: int, size: int) -> dict[str, Any]:
+    if number < 1:
+        raise InvalidQueryError(f"page {number} was asked for: pages count from 1", operation=operation)
+    if not 1 <= size <= LARGEST_PAGE_SIZE:
+        raise InvalidQueryError(f"page_size is {size}: EnOS takes 1 to {LARGEST_PAGE_SIZE}", operation=operation)
+    body: dict[str, Any] = {} if expression is None else {"expression": expression}
+    body["pagination"] = {"pageNo": number, "pageSize": size}
+    return body
+
+
+def _search(
+    organisation: Organisation, resource: str, action: str, *, operation: str, body: dict[str, Any]
+) -> HttpRequest:
+    number, expression = body["pagination"]["pageNo"], body.get("expression")
+    return HttpRequest(
+        operation=operation,
+        method="POST",
+        path=organisation.path(resource),
+        query=(("action", action), ("orgId", organisation.org_id)),
+        headers=_JSON,
+        body=encode_json(body),
+        subject=f"page {number}" if expression is None else f"page {number} of {_shortened(expression)}",
+    )
+
+
+def _shortened(expression: str) -> str:
+    shown = expression[:_SHOWN_CHARACTERS]
+    return shown if shown == expression else f"{shown}..."
+
+
+def _token_request(action: str) -> HttpRequest:
+    return HttpRequest(
+        operation="authenticate",
+        method="POST",
+        path=f"{_TOKEN_PATH}/{action}",
+        headers=_JSON,
+        subject="access token",
+    )
+
+
+def _identifier(value: Any, *, name: str) -> str:
+    """Return an identifier; its form is the vendor's affair, but it must be a text that can be sent."""
+    if not isinstance(value, str):
+        raise InvalidQueryError(f"{name} is {value!r}: give a text")
+    if not value.strip():
+        raise InvalidQueryError(f"{name} is {value!r}: it must not be empty")
+    check_characters(value, name=name)
+    return value

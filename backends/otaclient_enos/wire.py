@@ -1,0 +1,180 @@
+"""The structs of EnOS as they are on the wire: its names, its optionality, primitives only.
+
+Required is only what a record cannot do without (its identifier, a firmware's version, a job's status): the samples
+of different versions of the service leave out, or send as ``null``, nearly everything else. Numbers may come as text.
+
+Sources: EnOS Connection Service, "V2.1 Get Firmware File", "V2.1 Search Device Upgrade", "V2.1 Get OTA Job", "V2.1
+Search OTA Job", "V2.1 Create OTA Job".
+"""
+
+from typing import Any, Final
+
+import attrs
+
+from otaclient.structuring import camel_case, wire_converter, wire_name
+
+__all__ = [
+    "CONVERTER",
+    "DeviceFirmware",
+    "FirmwareAnswer",
+    "FirmwareInfo",
+    "FirmwareRecord",
+    "JobAnswer",
+    "JobInfo",
+    "JobRecord",
+    "RetryPolicy",
+    "SchedulePolicy",
+    "StringI18n",
+    "UpgradeScope",
+    "keys_of",
+]
+
+
+@attrs.frozen(kw_only=True)
+class StringI18n:
+    """A name with translations."""
+
+    default_value: str | None = None
+    i18n_value: dict[str, str | None] | None = None
+    """Text by locale, such as ``zh_CN``."""
+
+
+@attrs.frozen(kw_only=True)
+class FirmwareInfo:
+    """A firmware."""
+
+    firmware_id: str
+    version: str
+    org_id: str | None = None
+    product_key: str | None = None
+    """Not sent for firmware that is not bound to a product."""
+    name: StringI18n | None = None
+    desc: str | None = None
+    sign_method: str | None = None
+    sign: str | None = None
+    file_url: str | None = None
+    file_size: int | str | None = None
+    """Bytes; documented as text, a number in every sample."""
+    enable_verification: bool | None = None
+    is_verified: bool | None = None
+    create_time: int | str | None = None
+    """Milliseconds since 1970."""
+    firmware_tags: dict[str, str | None] | None = None
+    max_allowed_for_verification: int | str | None = None
+    min_success_for_verified: int | str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class UpgradeScope:
+    """Which devices a job reaches."""
+
+    type: str | None = None
+    """``total`` or ``partial``."""
+    version_numbers: tuple[str, ...] | None = None
+    device_keys: tuple[str, ...] | None = None
+    # The shapes of these three are known from samples only, and the samples do not agree on all of their names.
+    attributes: dict[str, Any] | None = None
+    tags: dict[str, Any] | None = None
+    asset_trees: tuple[dict[str, Any], ...] | None = None
+
+
+@attrs.frozen(kw_only=True)
+class RetryPolicy:
+    """How often a failed device is tried again; known from samples only."""
+
+    enable_retry: bool | None = None
+    retry_interval: int | str | None = None
+    retry_count: int | str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SchedulePolicy:
+    """When a job may push upgrades; known from samples only."""
+
+    is_repeat_daily: bool | None = None
+    start_timestamp: int | str | None = None
+    """Milliseconds since 1970."""
+    end_timestamp: int | str | None = None
+    timezone_offset_in_minutes: int | str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class JobInfo:
+    """An upgrade job."""
+
+    job_id: str
+    status: str
+    """``started`` or ``stopped``."""
+    org_id: str | None = None
+    product_key: str | None = None
+    name: StringI18n | None = None
+    firmware_id: str | None = None
+    firmware_version: str | None = None
+    firmware_name: StringI18n | None = None
+    type: str | None = None
+    """``upgrade`` or ``verify``."""
+    enable_upgrade_request: bool | None = None
+    upgrade_policy: str | None = None
+    """``snapshot`` or ``incremental``."""
+    upgrade_scope: UpgradeScope | None = None
+    upgrade_timeout: int | str | None = None
+    """Seconds."""
+    retry_policy: RetryPolicy | None = None
+    schedule_policy: SchedulePolicy | None = None
+    maximum_concurrency: int | str | None = None
+    create_time: int | str | None = None
+    """Milliseconds since 1970."""
+
+
+@attrs.frozen(kw_only=True)
+class DeviceFirmware:
+    """Which firmware one device runs, and whether it is being upgraded."""
+
+    asset_id: str
+    org_id: str | None = None
+    product_key: str | None = None
+    device_key: str | None = None
+    firmware_version: str | None = None
+    is_upgrading: bool | None = None
+
+
+@attrs.frozen
+class FirmwareRecord:
+    """A firmware, beside the object that it was read from: that has fields which the struct does not know."""
+
+    info: FirmwareInfo
+    raw: dict[str, Any]
+
+
+@attrs.frozen
+class JobRecord:
+    """A job, beside the object that it was read from."""
+
+    info: JobInfo
+    raw: dict[str, Any]
+
+
+@attrs.frozen
+class FirmwareAnswer:
+    """The envelope around one firmware."""
+
+    data: FirmwareRecord
+
+
+@attrs.frozen
+class JobAnswer:
+    """The envelope around one job."""
+
+    data: JobRecord
+
+
+CONVERTER: Final = wire_converter(rename=camel_case)
+CONVERTER.register_structure_hook(
+    FirmwareRecord, lambda raw, _: FirmwareRecord(CONVERTER.structure(raw, FirmwareInfo), raw)
+)
+CONVERTER.register_structure_hook(JobRecord, lambda raw, _: JobRecord(CONVERTER.structure(raw, JobInfo), raw))
+
+
+def keys_of(struct: type[Any]) -> dict[str, str]:
+    """Return the attributes of a wire class by the vendor's keys."""
+    return {wire_name(field, camel_case): field.name for field in attrs.fields(struct)}

@@ -1,0 +1,217 @@
+"""The devices of the simulated fleet: columns, not objects, so that a million of them stay small and fast."""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from itertools import compress
+from typing import Final
+
+from otaclient.emulator.conditions import EVERYTHING, AllOf, AnyOf, Condition, InColumn
+from otaclient.models import Connection
+
+__all__ = ["ABSENT", "CONNECTIONS", "DeviceTable"]
+
+ABSENT: Final = 255
+"""The byte of a version column that stands for "never reported"."""
+
+CONNECTIONS: Final = (
+    Connection.ONLINE,
+    Connection.OFFLINE,
+    Connection.ABNORMAL,
+    Connection.INACTIVE,
+    Connection.FROZEN,
+)
+"""What the bytes of the connection column stand for."""
+
+_ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_DIGIT: Final = {character: value for value, character in enumerate(_ALPHABET)}
+_PAIRS: Final = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
+_SERIAL_LENGTH: Final = 8
+_SERIALS: Final = 62**_SERIAL_LENGTH
+# The serial of row i is (i * multiplier + shift) modulo 62^8: a bijection, as the multiplier shares no factor with 62.
+_SERIAL_MULTIPLIER: Final = 87_178_291_199_991
+_KEY_DIGITS: Final = 7
+_CACHED_SELECTIONS: Final = 16
+
+
+class DeviceTable:
+    """A table of devices in order of registration: the row index is the device.
+
+    The one-byte columns hold indices: of a product, of a version in the table's catalogue of versions (``ABSENT``
+    where the device never reported one), of a connection in ``CONNECTIONS``; ``upgrading`` is 0 or 1. Registration
+    times strictly increase. What identifies a device is computed from its row, never stored.
+
+    Whoever writes into a column calls ``touch()`` afterwards.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        product_ids: Sequence[str],
+        key_prefixes: Sequence[str],
+        firmware_versions: Sequence[str],
+        software_versions: Sequence[str],
+        product: bytearray,
+        firmware_version: bytearray,
+        software_version: bytearray,
+        connection: bytearray,
+        registered_at_s: "array[int]",
+    ) -> None:
+        self.product_ids = tuple(product_ids)
+        self.firmware_versions = tuple(firmware_versions)
+        self.software_versions = tuple(software_versions)
+        self.product_column = product
+        self.firmware_version_column = firmware_version
+        self.software_version_column = software_version
+        self.connection_column = connection
+        self.upgrading_column = bytearray(len(product))
+        self.registered_at_s = registered_at_s
+        self.revision = 0
+        self._prefixes = tuple(f"{prefix}-" for prefix in key_prefixes)
+        self._product_indices = {product_id: index for index, product_id in enumerate(self.product_ids)}
+        self._shift = seed * 1_000_003 % _SERIALS
+        self._inverse = pow(_SERIAL_MULTIPLIER, -1, _SERIALS)
+        self._selections: OrderedDict[Condition, Sequence[int]] = OrderedDict()
+        self._selections_revision = 0
+
+    def __len__(self) -> int:
+        return len(self.product_column)
+
+    def touch(self) -> None:
+        """Say that a column has changed: nothing selected before is valid any more."""
+        self.revision += 1
+
+    # --- what one device is ------------------------------------------------------------------------------------------
+
+    def serial(self, row: int) -> str:
+        """Return the device's serial: 8 letters and digits, unique in the fleet."""
+        high, low = divmod((row * _SERIAL_MULTIPLIER + self._shift) % _SERIALS, 14_776_336)
+        first, second = divmod(high, 3844)
+        third, fourth = divmod(low, 3844)
+        return _PAIRS[first] + _PAIRS[second] + _PAIRS[third] + _PAIRS[fourth]
+
+    def key(self, row: int) -> str:
+        """Return the key under which the product's maker registered the device, such as ``pump-0000123``."""
+        return f"{self._prefixes[self.product_column[row]]}{row:07d}"
+
+    def record_id(self, row: int) -> str:
+        """Return 24 lower-case hexadecimal digits that begin with the second of registration: they grow with the row.
+
+        The place of an identifier among ascending rows is ``bisect_left(rows, identifier, key=devices.record_id)``.
+        """
+        return f"{self.registered_at_s[row]:08x}{(row * _SERIAL_MULTIPLIER + self._shift) & 0xFFFF_FFFF_FFFF_FFFF:016x}"
+
+    def product_id(self, row: int) -> str:
+        """Return the identifier of the device's product."""
+        return self.product_ids[self.product_column[row]]
+
+    def firmware_version(self, row: int) -> str | None:
+        """Return the firmware version that the device last reported; ``None`` when it never has."""
+        index = self.firmware_version_column[row]
+        return None if index == ABSENT else self.firmware_versions[index]
+
+    def software_version(self, row: int) -> str | None:
+        """Return the software version that the device last reported; ``None`` when it never has."""
+        index = self.software_version_column[row]
+        return None if index == ABSENT else self.software_versions[index]
+
+    def connection(self, row: int) -> Connection:
+        """Return whether the device is connected."""
+        return CONNECTIONS[self.connection_column[row]]
+
+    def upgrading(self, row: int) -> bool:
+        """Return whether a job is upgrading the device."""
+        return self.upgrading_column[row] == 1
+
+    def row_of_serial(self, serial: str) -> int | None:
+        """Return the row of the device with this serial, or ``None``."""
+        if len(serial) != _SERIAL_LENGTH or not _DIGIT.keys() >= set(serial):
+            return None
+        number = 0
+        for character in serial:
+            number = number * 62 + _DIGIT[character]
+        row = (number - self._shift) * self._inverse % _SERIALS
+        return row if row < len(self) else None
+
+    def row_of_key(self, key: str, product_id: str | None = None) -> int | None:
+        """Return the row of the device with this key (of this product, if one is given), or ``None``."""
+        digits = key.rpartition("-")[2]
+        if len(digits) < _KEY_DIGITS or not (digits.isascii() and digits.isdigit()):
+            return None
+        row = int(digits)
+        if row >= len(self) or self.key(row) != key:
+            return None
+        return row if product_id is None or self.product_id(row) == product_id else None
+
+    # --- conditions from what a filter names -------------------------------------------------------------------------
+
+    def of_products(self, product_ids: Iterable[str]) -> Condition:
+        """Return the condition that a device is of one of these products; unknown ones match no device."""
+        wanted = (self._product_indices.get(product_id) for product_id in product_ids)
+        return InColumn("product", frozenset(index for index in wanted if index is not None))
+
+    def with_firmware_versions(self, versions: Iterable[str]) -> Condition:
+        """Return the condition that a device last reported one of these firmware versions."""
+        return InColumn("firmware_version", _positions(self.firmware_versions, versions))
+
+    def with_software_versions(self, versions: Iterable[str]) -> Condition:
+        """Return the condition that a device last reported one of these software versions."""
+        return InColumn("software_version", _positions(self.software_versions, versions))
+
+    def with_connections(self, connections: Iterable[Connection]) -> Condition:
+        """Return the condition that a device's connection is one of these."""
+        return InColumn("connection", _positions(CONNECTIONS, connections))
+
+    def with_upgrading(self, upgrading: bool) -> Condition:
+        """Return the condition that a device is, or is not, being upgraded."""
+        return InColumn("upgrading", frozenset({int(upgrading)}))
+
+    # --- selecting ---------------------------------------------------------------------------------------------------
+
+    def matching(self, condition: Condition = EVERYTHING) -> Sequence[int]:
+        """Return the rows that meet a condition, in order of registration (oldest first).
+
+        The sequence is shared and must not be changed. Selections are kept until the table changes, so that a page of
+        a large fleet costs what the page costs.
+        """
+        if condition == EVERYTHING:
+            return range(len(self))
+        if self._selections_revision != self.revision:
+            self._selections.clear()
+            self._selections_revision = self.revision
+        rows = self._selections.get(condition)
+        if rows is None:
+            rows = self._selections[condition] = array("I", compress(range(len(self)), self._mask(condition)))
+            if len(self._selections) > _CACHED_SELECTIONS:
+                self._selections.popitem(last=False)
+        self._selections.move_to_end(condition)
+        return rows
+
+    def _mask(self, condition: Condition) -> bytes:
+        """One byte a row, 1 where the condition holds."""
+        count = len(self)
+        if isinstance(condition, InColumn):
+            return bytes(getattr(self, f"{condition.column}_column").translate(_membership(condition.values)))
+        if isinstance(condition, AllOf | AnyOf):
+            # As whole numbers a million rows are combined in a tenth of a millisecond.
+            every = isinstance(condition, AllOf)
+            combined = int.from_bytes(b"\1" * count if every else b"", "little")
+            for part in condition.parts:
+                mask = int.from_bytes(self._mask(part), "little")
+                combined = combined & mask if every else combined | mask
+            return combined.to_bytes(count, "little")
+        first = 0 if condition.first_s is None else bisect_left(self.registered_at_s, condition.first_s)
+        last = count if condition.last_s is None else bisect_right(self.registered_at_s, condition.last_s)
+        inside = max(last - first, 0)
+        return b"\0" * first + b"\1" * inside + b"\0" * (count - first - inside)
+
+
+def _positions(catalogue: Sequence[str], wanted: Iterable[str]) -> frozenset[int]:
+    chosen = frozenset(wanted)
+    return frozenset(index for index, value in enumerate(catalogue) if value in chosen)
+
+
+def _membership(values: frozenset[int]) -> bytes:
+    return bytes(byte in values for byte in range(256))

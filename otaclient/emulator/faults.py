@@ -1,0 +1,145 @@
+"""Faults on demand: tests queue them, and they strike the next matching requests before any handler sees those."""
+
+import asyncio
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Protocol
+
+import attrs
+from aiohttp import web
+
+__all__ = ["AnswerWith", "DropConnection", "Fault", "FaultQueue", "Hold"]
+
+
+class Fault(Protocol):
+    """Something that goes wrong with one request."""
+
+    async def strike(self, request: web.Request) -> web.StreamResponse | None:
+        """Return the answer to give instead of the handler's; ``None`` lets the handler answer."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class AnswerWith:
+    """The request is answered with this, and never reaches the service."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    async def strike(self, request: web.Request) -> web.StreamResponse | None:  # noqa: ARG002 - the same for all
+        """Return the prepared answer."""
+        return web.Response(status=self.status, headers=self.headers, body=self.body)
+
+
+@attrs.frozen
+class DropConnection:
+    """The request arrives, and the connection is cut without an answer."""
+
+    async def strike(self, request: web.Request) -> web.StreamResponse | None:
+        """Cut the connection; the answer returned goes nowhere."""
+        await request.read()
+        request.protocol.force_close()
+        return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+class Hold:
+    """Requests stop here until the test lets them go on."""
+
+    def __init__(self) -> None:
+        self._arrived = asyncio.Event()
+        self._released = asyncio.Event()
+
+    async def arrived(self) -> None:
+        """Wait until a request has come in and is being held."""
+        await self._arrived.wait()
+
+    def release(self) -> None:
+        """Let the held requests, and those that would still be held, go on to the service."""
+        self._released.set()
+
+    async def strike(self, request: web.Request) -> web.StreamResponse | None:  # noqa: ARG002 - the same for all
+        """Hold the request until it is released."""
+        self._arrived.set()
+        await self._released.wait()
+        return None
+
+
+@attrs.define(kw_only=True)
+class _Entry:
+    operation: str | None
+    remaining: int | None
+    fault: Fault
+
+
+class FaultQueue:
+    """Faults that wait for requests; the oldest that fits a request strikes it, one fault a request."""
+
+    def __init__(self) -> None:
+        self._entries: list[_Entry] = []
+        self._holds: list[Hold] = []
+
+    def __len__(self) -> int:
+        """How many faults are waiting; one that strikes several times counts once."""
+        return len(self._entries)
+
+    def add(self, fault: Fault, operation: str | None = None, *, times: int | None = 1) -> None:
+        """Queue a fault of any kind.
+
+        Args:
+            fault: What happens.
+            operation: The operation whose requests it strikes; ``None`` means every request.
+            times: How many requests it strikes; ``None`` means all that follow.
+
+        Raises:
+            ValueError: ``times`` is less than 1.
+        """
+        if times is not None and times < 1:
+            raise ValueError(f"times is {times}; a fault strikes at least one request (None means all that follow)")
+        self._entries.append(_Entry(operation=operation, remaining=times, fault=fault))
+
+    def inject(
+        self,
+        operation: str | None = None,
+        *,
+        times: int | None = 1,
+        status: int = HTTPStatus.SERVICE_UNAVAILABLE,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> None:
+        """Answer matching requests with this status, these headers and this body."""
+        self.add(AnswerWith(status=int(status), headers=dict(headers or {}), body=body), operation, times=times)
+
+    def drop(self, operation: str | None = None, *, times: int | None = 1) -> None:
+        """Cut the connection of matching requests after they arrived, without an answer."""
+        self.add(DropConnection(), operation, times=times)
+
+    def delay(self, operation: str | None = None, *, times: int | None = 1) -> Hold:
+        """Hold matching requests until the returned hold is released."""
+        hold = Hold()
+        self._holds.append(hold)
+        self.add(hold, operation, times=times)
+        return hold
+
+    def clear(self) -> None:
+        """Forget all waiting faults, and let held requests go on."""
+        self._entries.clear()
+        self.release_all()
+
+    def release_all(self) -> None:
+        """Let all held requests go on."""
+        for hold in self._holds:
+            hold.release()
+        self._holds.clear()
+
+    def take(self, operation: str) -> Fault | None:
+        """Return the fault that strikes a request of this operation now, and use it up; ``None`` without one."""
+        for position, entry in enumerate(self._entries):
+            if entry.operation is not None and entry.operation != operation:
+                continue
+            if entry.remaining is not None:
+                entry.remaining -= 1
+                if entry.remaining == 0:
+                    del self._entries[position]
+            return entry.fault
+        return None

@@ -1,0 +1,474 @@
+"""The ``otaclient`` command against both emulators, over real HTTP: what it prints, and how it ends."""
+
+import asyncio
+import csv
+import io
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from otaclient.cli import main
+from otaclient.cli.emulator import emulator_class, emulator_names
+from otaclient.cli.output import record
+from otaclient.cli.progress import ProgressBar
+from otaclient.emulator import EmulatorServer, Fleet
+
+VENDORS = ("enos", "iotda")
+DEVICES = 700
+
+
+@attrs.frozen(kw_only=True)
+class Result:
+    """What one run of the command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[Any]:
+        """The records of JSON Lines."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    def refused(self, code: int, *words: str) -> None:
+        """Check that the command complained in exactly one line, with these words and this exit code."""
+        assert self.code == code, self
+        assert self.out == ""
+        lines = self.err.splitlines()
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("error: ")
+        assert "Traceback" not in self.err
+        for word in words:
+            assert word in lines[0]
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def emulators() -> Iterator[Mapping[str, EmulatorServer]]:
+    """Both emulators on a thread of their own: the command brings its own event loop."""
+    servers = {name: emulator_class(name)(Fleet.generate(devices=DEVICES, seed=11)) for name in VENDORS}
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    for server in servers.values():
+        asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
+    yield servers
+    for server in servers.values():
+        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+    loop.close()
+
+
+@pytest.fixture
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Work in an empty folder, without settings."""
+    for name in list(os.environ):
+        if name.startswith("OTACLIENT_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(clean: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command in this process, without any settings."""
+
+    def call(*words: str) -> Result:
+        capsys.readouterr()
+        code = main(words)
+        printed = capsys.readouterr()
+        return Result(code=code, out=printed.out, err=printed.err)
+
+    return call
+
+
+@pytest.fixture
+def settings(clean: Path, emulators: Mapping[str, EmulatorServer], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Point the environment at both emulators."""
+    for server in emulators.values():
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+
+
+def as_json(models: Any) -> list[Any]:
+    """Return records as a reader of JSON gets them."""
+    return [json.loads(json.dumps(record(model))) for model in models]
+
+
+def by_device(records: list[Any]) -> list[Any]:
+    """Return device records in an order that does not depend on the network."""
+    return sorted(records, key=lambda one: (one["backend"], one["device_id"]))
+
+
+# --- listings --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_listings_hold_every_record_of_every_page(
+    run: Run, emulators: Mapping[str, EmulatorServer], vendor: str
+) -> None:
+    """Firmware, jobs and devices come complete and under the models' field names."""
+    expected: Mapping[str, list[Any]] = {
+        "firmware": as_json(emulators[vendor].expected_firmware(vendor)),
+        "jobs": as_json(emulators[vendor].expected_jobs(vendor)),
+        "devices": as_json(emulators[vendor].expected_devices(vendor)),
+    }
+    for what, records in expected.items():
+        result = run(what, "list", "--backend", vendor, "--format", "jsonl")
+        assert (result.code, result.err) == (0, "")
+        found = result.lines
+        id_name = next(name for name in ("firmware_id", "job_id", "device_id") if name in found[0])
+        assert sorted(one[id_name] for one in found) == sorted(one[id_name] for one in records)
+
+
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_formats_hold_the_same_devices(run: Run, vendor: str) -> None:
+    """JSON, JSON Lines, CSV and the table show the same devices; the table counts them on standard error."""
+    words = ("devices", "list", "--backend", vendor, "--limit", "5", "--format")
+    from_json = json.loads(run(*words, "json").out)
+    from_lines = run(*words, "jsonl").lines
+    from_csv = list(csv.DictReader(io.StringIO(run(*words, "csv").out)))
+    table = run(*words, "table")
+    assert from_json == from_lines
+    assert [row["device_id"] for row in from_csv] == [one["device_id"] for one in from_json]
+    assert [line.split()[0] for line in table.out.splitlines()[2:]] == [one["device_id"] for one in from_json]
+    assert table.err == "5 devices (as many as --limit allows)\n"
+    assert len(from_json) == 5
+
+
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize("what", ["firmware", "jobs"])
+def test_show_gives_the_record_that_list_named(run: Run, vendor: str, what: str) -> None:
+    """One record comes as lines for people, as one object, or as one row."""
+    listed = run(what, "list", "--backend", vendor, "--format", "jsonl", "--limit", "1").lines[0]
+    id_name = "firmware_id" if what == "firmware" else "job_id"
+    words = (what, "show", listed[id_name], "--backend", vendor)
+    assert json.loads(run(*words, "--format", "json").out)[id_name] == listed[id_name]
+    assert f"{id_name} " in run(*words).out
+    rows = list(csv.DictReader(io.StringIO(run(*words, "--format", "csv").out)))
+    assert [row[id_name] for row in rows] == [listed[id_name]]
+
+
+@pytest.mark.usefixtures("settings")
+def test_filters_reach_the_query(run: Run, emulators: Mapping[str, EmulatorServer]) -> None:
+    """Options of a listing narrow it."""
+    product = emulators["enos"].fleet.products[0].product_id
+    devices = run(
+        "devices", "list", "--backend", "enos", "--product", product, "--upgrading", "--format", "jsonl"
+    ).lines
+    assert devices
+    assert {(one["product_id"], one["upgrading"]) for one in devices} == {(product, True)}
+    rest = run("devices", "list", "--backend", "enos", "--product", product, "--not-upgrading", "--format", "jsonl")
+    assert {one["upgrading"] for one in rest.lines} == {False}
+    jobs = run("jobs", "list", "--backend", "enos", "--status", "stopped", "--format", "jsonl").lines
+    assert {one["status"] for one in jobs} == {"stopped"}
+    firmware = run("firmware", "list", "--backend", "enos", "--not-verified", "--format", "jsonl").lines
+    assert {one["verification"]["verified"] for one in firmware} == {False}
+
+
+@pytest.mark.usefixtures("settings")
+def test_one_device_where_the_vendor_can_look_it_up(run: Run) -> None:
+    """IoTDA shows one device; EnOS cannot, and says so before any request."""
+    listed = run("--backend", "iotda", "--format", "jsonl", "devices", "list", "--limit", "1").lines[0]
+    shown = run("devices", "show", listed["device_id"], "--backend", "iotda", "--format", "json")
+    assert json.loads(shown.out)["device_id"] == listed["device_id"]
+    run("devices", "show", "x", "--backend", "enos").refused(2, "enos devices.get", "no such operation")
+
+
+# --- scanning --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("settings")
+def test_scan_reads_all_configured_fleets(run: Run, emulators: Mapping[str, EmulatorServer]) -> None:
+    """Without ``--backend`` all backends with settings are scanned; the certificate is on standard error."""
+    result = run("devices", "scan", "--format", "jsonl")
+    assert result.code == 0
+    expected = [one for name in VENDORS for one in as_json(emulators[name].expected_devices(name))]
+    assert by_device(result.lines) == by_device(expected)
+    assert result.err.startswith(f"unproved: {2 * DEVICES:,} devices")
+    table = run("devices", "scan").out.splitlines()
+    assert table[0].split()[0] == "backend"
+    assert len(table) == 2 * DEVICES + 2
+
+
+@pytest.mark.usefixtures("settings")
+def test_scan_writes_files_whole(run: Run, clean: Path) -> None:
+    """Data and certificate go into files that appear at the end; existing ones are kept unless forced."""
+    words = ("devices", "scan", "--backend", "enos", "--out", "fleet.csv", "--certificate", "proof.json")
+    first = run(*words)
+    assert (first.code, first.out) == (0, "")
+    rows = list(csv.DictReader(io.StringIO((clean / "fleet.csv").read_text(encoding="utf-8"))))
+    proof = json.loads((clean / "proof.json").read_text(encoding="utf-8"))
+    assert len(rows) == proof["devices"] == DEVICES
+    assert proof["verdict"] == "unproved"
+    assert sorted(path.name for path in clean.iterdir()) == ["fleet.csv", "proof.json"]
+    run(*words).refused(2, "proof.json exists already", "--force")
+    run("devices", "scan", "--backend", "enos", "--out", "fleet.csv").refused(2, "fleet.csv exists already")
+    assert run(*words, "--force").code == 0
+
+
+@pytest.mark.usefixtures("settings")
+def test_explain_says_what_a_scan_would_do(run: Run, emulators: Mapping[str, EmulatorServer]) -> None:
+    """``--explain`` prints the plan and sends nothing."""
+    before = [server.served.total() for server in emulators.values()]
+    result = run("devices", "scan", "--explain", "--concurrency", "3")
+    assert (result.code, result.err) == (0, "")
+    assert "at most 3 pages at once" in result.out
+    assert [server.served.total() for server in emulators.values()] == before
+
+
+@pytest.mark.usefixtures("settings")
+def test_interrupted_scan_keeps_what_it_has(run: Run, clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends a scan with exit code 130; the devices so far and an honest certificate stay."""
+    monkeypatch.setattr(ProgressBar, "update", lambda *arguments: signal.raise_signal(signal.SIGINT))
+    result = run("devices", "scan", "--backend", "enos", "--out", "fleet.jsonl", "--certificate", "proof.json")
+    assert result.code == 130
+    assert "devices so far, kept in fleet.jsonl.part" in result.err
+    assert result.err.splitlines()[-1] == "interrupted"
+    assert not (clean / "fleet.jsonl").exists()
+    assert all(json.loads(line)["device_id"] for line in (clean / "fleet.jsonl.part").read_text().splitlines())
+    proof = json.loads((clean / "proof.json").read_text(encoding="utf-8"))
+    assert (proof["verdict"], proof["reasons"]) == ("uncertain", ["not finished"])
+
+
+@pytest.mark.usefixtures("settings")
+def test_reader_that_has_seen_enough_ends_the_command_quietly(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``| head`` is no error."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w", encoding="utf-8") as closed_pipe:
+        monkeypatch.setattr(sys, "stdout", closed_pipe)
+        result = run("devices", "scan", "--format", "jsonl", "--backend", "enos")
+    assert (result.code, result.err) == (0, "")
+
+
+# --- what bad input gets ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["jobs", "list", "--backend", "aws"], ["no backend 'aws'", "known backends: enos, iotda"]),
+        (["jobs", "list"], ["no backend has settings", "--backend", "enos, iotda"]),
+        (["devices", "scan"], ["no backend has settings"]),
+        (["devices", "scan", "--backend", "enos", "--backend", "enos"], ["--backend enos is given twice"]),
+        (["jobs", "list", "--backend", "enos"], ["missing settings endpoint, org_id", "OTACLIENT_ENOS_ENDPOINT"]),
+        (["jobs", "list", "--backend", "iotda"], ["iotda", "OTACLIENT_IOTDA_"]),
+        (["jobs", "list", "--backend", "enos", "--profile", "p"], ["no profile 'p'", "[p.<backend>]"]),
+        (["jobs", "lsit"], ["lsit", "list"]),
+        (["jobs", "list", "--frobnicate"], ["--frobnicate"]),
+        (["jobs", "list", "--limit", "0"], ["--limit", "1"]),
+        (["jobs", "list", "--status", "lost"], ["lost", "running"]),
+        (["jobs", "list", "--format", "xml"], ["xml", "jsonl"]),
+        (["jobs", "show"], ["JOB_ID"]),
+        (["jobs", "list", "--product", ""], ["products", "empty"]),
+        (["devices", "scan", "--concurrency", "0"], ["--concurrency"]),
+        (["devices", "list", "--registered-after", "yesterday"], ["--registered-after", "2026-01-31T08:00:00Z"]),
+        (
+            [
+                "devices",
+                "list",
+                "--registered-after",
+                "2026-01-02T00:00:00Z",
+                "--registered-before",
+                "2026-01-01T00:00Z",
+            ],
+            ["registered_after", "swap"],
+        ),
+        (["emulator", "aws"], ["no emulator 'aws'", "known emulators: enos, iotda"]),
+        (["emulator", "enos", "--port", "70000"], ["--port", "65535"]),
+        (["emulator", "enos", "--devices", "60000000"], ["devices is 60000000", "a fleet takes 0 to"]),
+    ],
+)
+def test_wrong_words_are_refused_in_one_line(run: Run, words: list[str], said: list[str]) -> None:
+    """What cannot be right exits 2 with one line that names it, and sends nothing."""
+    run(*words).refused(2, *said)
+
+
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize(
+    ("vendor", "variable", "value", "code", "said"),
+    [
+        ("enos", "OTACLIENT_ENOS_APP_SECRET", "hunter2", 1, "app_secret"),
+        ("iotda", "OTACLIENT_IOTDA_SECRET_KEY", "hunter2", 1, "secret_key"),
+        ("enos", "OTACLIENT_ENOS_APP_SECRET", "", 2, "OTACLIENT_ENOS_APP_SECRET is empty"),
+        ("enos", "OTACLIENT_ENOS_ENDPOINT", "127.0.0.1:80", 2, "OTACLIENT_ENOS_ENDPOINT"),
+        ("iotda", "OTACLIENT_IOTDA_ENDPOINT", "http://127.0.0.1:80/v5/iot", 2, "OTACLIENT_IOTDA_ENDPOINT"),
+    ],
+)
+def test_wrong_settings_are_refused_in_one_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch, vendor: str, variable: str, value: str, code: int, said: str
+) -> None:
+    """A wrong secret or address is told with what to check, and the secret is not shown."""
+    monkeypatch.setenv(variable, value)
+    result = run("jobs", "list", "--backend", vendor)
+    result.refused(code, said)
+    assert "hunter2" not in result.err
+
+
+@pytest.mark.usefixtures("settings")
+def test_vendor_refusals_exit_with_failure(run: Run) -> None:
+    """What only the vendor can know exits 1 with the vendor's answer."""
+    run("jobs", "show", "no-such-job", "--backend", "enos").refused(1, "no-such-job", "24404")
+    run("jobs", "list", "--backend", "enos", "--product", "a'b\"c").refused(2, "quotes")
+    run("jobs", "list").refused(2, "several backends have settings (enos, iotda)", "--backend")
+
+
+def test_the_only_configured_backend_needs_no_name(
+    run: Run, clean: Path, emulators: Mapping[str, EmulatorServer]
+) -> None:
+    """With settings for one backend, in a file here, the command needs no ``--backend``."""
+    config = emulators["enos"].environment()
+    fields = {name.removeprefix("OTACLIENT_ENOS_").lower(): value for name, value in config.items()}
+    lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in fields.items())
+    (clean / "otaclient.toml").write_text(f"[plant.enos]\n{lines}", encoding="utf-8")
+    result = run("--profile", "plant", "jobs", "list", "--format", "jsonl")
+    assert result.code == 0
+    assert {one["backend"] for one in result.lines} == {"enos"}
+    run("jobs", "list", "--profile", "north").refused(2, "known profiles: plant")
+    (clean / "otaclient.toml").write_text("[plant.enos\n", encoding="utf-8")
+    run("jobs", "list", "--profile", "plant").refused(2, "otaclient.toml is not valid TOML", "line 1")
+
+
+def test_unexpected_faults_are_one_line_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug is told as one, in one line; a variable brings the traceback back."""
+
+    def fail() -> tuple[str, ...]:
+        raise ZeroDivisionError("boom")
+
+    monkeypatch.setattr("otaclient.cli.backends.available_backends", fail)
+    run("backends").refused(1, "unexpected ZeroDivisionError: boom", "report it")
+    monkeypatch.setenv("OTACLIENT_TRACEBACK", "1")
+    with pytest.raises(ZeroDivisionError):
+        run("backends")
+
+
+# --- backends --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("settings")
+def test_backends_are_listed_without_values(run: Run, emulators: Mapping[str, EmulatorServer]) -> None:
+    """The list says which settings are set and by what, and never a value."""
+    table, lines = run("backends"), run("backends", "--format", "jsonl")
+    values = [
+        value for server in emulators.values() for name, value in server.environment().items() if "SECRET" in name
+    ]
+    assert values
+    for result in (table, lines):
+        assert result.code == 0
+        assert not any(value in result.out for value in values)
+    assert "OTACLIENT_ENOS_APP_SECRET" in table.out
+    assert [one["name"] for one in lines.lines] == list(VENDORS)
+    assert all(one["loads"] for one in lines.lines)
+
+
+def test_a_backend_that_does_not_load_is_told(run: Run, clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken plug-in is listed with the reason, and hinders nothing else."""
+    info = clean / "broken-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[otaclient.backends]\nbroken = no_such_module:plugin\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(clean))
+    result = run("backends")
+    assert result.code == 0
+    row = next(line for line in result.out.splitlines() if line.startswith("broken"))
+    assert row.endswith("it does not load")
+    assert "'broken' (no_such_module:plugin) cannot be loaded" in result.err
+    run("jobs", "list").refused(2, "no backend has settings")
+
+
+# --- emulators and demo ----------------------------------------------------------------------------------------------
+
+
+def test_demo_adds_up(run: Run) -> None:
+    """The demo scans all fleets, and its totals are those of the emulators."""
+    result = run("demo", "--devices", "300", "--seed", "5")
+    assert (result.code, result.err) == (0, "")
+    assert "passed: the emulators hold 600 devices; each was read once, every record equal" in result.out
+    assert "unproved: 600 devices" in result.out
+    totals = [int(line.split()[1]) for line in result.out.splitlines() if line.strip().startswith("all ")]
+    assert totals == [300, 300, 600]
+
+
+def test_demo_of_empty_fleets_works(run: Run) -> None:
+    """No device is no error."""
+    assert "hold 0 devices" in run("demo", "--devices", "0").out
+
+
+def test_demo_fails_when_the_totals_do_not_add_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check is real: a device that the emulators hold and the scan did not see fails it."""
+    for name in VENDORS:
+        server_class = emulator_class(name)
+        original = server_class.expected_devices
+
+        def altered(self: EmulatorServer, label: str, original: Any = original) -> Iterator[Any]:
+            for device in original(self, label):
+                yield attrs.evolve(device, firmware_version="another")
+
+        monkeypatch.setattr(server_class, "expected_devices", altered)
+    result = run("demo", "--devices", "10")
+    assert result.code == 1
+    assert "FAILED: the emulators hold 20 devices, 20 were read, 0 equal theirs" in result.out
+
+
+def test_interrupted_demo_ends_cleanly(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C stops the demo, emulators and all, with exit code 130."""
+    monkeypatch.setattr(ProgressBar, "update", lambda *arguments: signal.raise_signal(signal.SIGINT))
+    result = run("demo", "--devices", "300")
+    assert (result.code, result.err) == (130, "interrupted\n")
+
+
+COMMAND = (sys.executable, "-c", "import sys; from otaclient.cli import main; sys.exit(main())")
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_emulator_prints_how_to_reach_it_and_stops_on_interrupt(vendor: str) -> None:
+    """The emulator's lines, read by a shell, are all that the client needs."""
+    words = [*COMMAND, "emulator", vendor, "--port", "0", "--devices", "50"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        message = process.stderr.readline()
+        # The exports are written before the message, and in one piece.
+        exports = os.read(process.stdout.fileno(), 65536)
+        script = exports.decode() + f"exec {shlex.join([*COMMAND, 'devices', 'list', '--format', 'jsonl'])}"
+        listed = subprocess.run(["sh", "-c", script], capture_output=True, check=False, timeout=50)  # noqa: S607
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=20)
+    assert listed.returncode == 0, listed.stderr
+    assert len(listed.stdout.splitlines()) == 50
+    assert message.startswith(b"50 devices")
+    assert (process.returncode, rest) == (130, b"interrupted\n")
+
+
+def test_emulator_names_are_the_entry_points() -> None:
+    """Both emulators are found without importing them."""
+    assert emulator_names() == VENDORS
+
+
+@pytest.mark.usefixtures("settings")
+def test_emulator_refuses_an_address_that_is_taken(run: Run, emulators: Mapping[str, EmulatorServer]) -> None:
+    """A port in use is one line, with the remedy."""
+    port = str(emulators["enos"].port)
+    run("emulator", "enos", "--port", port, "--devices", "0").refused(
+        2, f"cannot listen on 127.0.0.1 port {port}", "--port"
+    )

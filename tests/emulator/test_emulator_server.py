@@ -1,0 +1,303 @@
+"""What every emulator shares: starting and stopping, counting, faults, compression, and never crashing."""
+
+import asyncio
+import gzip
+import io
+import logging
+import socket
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from otaclient.emulator import EmulatorServer, Fleet
+from otaclient.models import DeviceUpgrade, Firmware, Job
+
+FLEET = Fleet.generate(devices=3, jobs=0)
+
+
+class TinyEmulator(EmulatorServer):
+    """A vendor with one operation for each thing that can happen."""
+
+    vendor = "tiny"
+
+    def routes(self) -> Iterable[web.AbstractRouteDef]:
+        return [web.get("/small", self._small), web.post("/large", self._large), web.get("/broken", self._broken)]
+
+    def operation(self, request: web.Request) -> str:
+        return request.path.strip("/")
+
+    def no_route(self, request: web.Request, status: int) -> web.Response:
+        return self.answer(request, b'{"tiny":"no route"}', status=status)
+
+    def internal_error(self, request: web.Request) -> web.Response:
+        return self.answer(request, b'{"tiny":"broken"}', status=500)
+
+    def environment(self) -> dict[str, str]:
+        return {}
+
+    def config(self) -> Any:
+        return None
+
+    def expected_devices(self, label: str) -> Iterator[DeviceUpgrade]:
+        return iter(())
+
+    def expected_firmware(self, label: str) -> Iterator[Firmware]:
+        return iter(())
+
+    def expected_jobs(self, label: str) -> Iterator[Job]:
+        return iter(())
+
+    async def _small(self, request: web.Request) -> web.Response:
+        return self.answer(request, b"{}", headers={"X-Tiny": "yes"})
+
+    async def _large(self, request: web.Request) -> web.Response:
+        return self.answer(request, await request.read())
+
+    async def _broken(self, request: web.Request) -> web.Response:
+        raise KeyError("unforeseen")
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[TinyEmulator]:
+    async with TinyEmulator(FLEET) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(emulator: TinyEmulator) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(emulator.url, auto_decompress=False) as session:
+        yield session
+
+
+# --- running ---------------------------------------------------------------------------------------------------------
+
+
+async def test_it_serves_on_a_free_port_of_this_machine_only(emulator: TinyEmulator) -> None:
+    """Unless told otherwise it binds the loopback address and whatever port is free."""
+    assert emulator.url == f"http://127.0.0.1:{emulator.port}"
+    async with TinyEmulator(FLEET) as another:
+        assert another.port != emulator.port
+
+
+async def test_it_has_no_address_while_it_does_not_run() -> None:
+    """Asking for the address before the start or after the end is an error that says how to start."""
+    emulator = TinyEmulator(FLEET)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="use it as 'async with"):
+            _ = emulator.url
+        async with emulator:
+            assert emulator.port > 0
+    await emulator.stop()
+
+
+async def test_an_address_that_is_taken_is_an_error(emulator: TinyEmulator) -> None:
+    """A second server on the port fails, and leaves nothing behind."""
+    with pytest.raises(OSError, match="address already in use"):
+        await TinyEmulator(FLEET, port=emulator.port).start()
+
+
+async def test_the_address_of_version_six_is_written_in_brackets() -> None:
+    """An IPv6 host gives a URL that clients can read."""
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+    async with TinyEmulator(FLEET, host="::1") as emulator:
+        assert emulator.url == f"http://[::1]:{emulator.port}"
+
+
+async def test_stopping_does_not_wait_for_idle_connections() -> None:
+    """A connection that a client keeps open does not hold up the end."""
+    async with aiohttp.ClientSession() as session:
+        async with TinyEmulator(FLEET) as emulator, session.get(f"{emulator.url}/small") as response:
+            await response.read()
+        assert len(asyncio.all_tasks()) == 1
+
+
+async def test_without_a_fleet_it_generates_one() -> None:
+    """The default fleet has twenty thousand devices."""
+    assert len(TinyEmulator().fleet.devices) == 20_000
+
+
+# --- counting and failing --------------------------------------------------------------------------------------------
+
+
+async def test_requests_and_statuses_are_counted(emulator: TinyEmulator, client: aiohttp.ClientSession) -> None:
+    """Tests can tell how many requests of which kind were on the wire, and how they were answered."""
+    for path in ("/small", "/small", "/nowhere"):
+        async with client.get(path) as response:
+            await response.read()
+    assert emulator.served == {"small": 2, "nowhere": 1}
+    assert emulator.statuses == {200: 2, 404: 1}
+
+
+async def test_what_no_handler_takes_gets_the_vendors_words(client: aiohttp.ClientSession) -> None:
+    """An unknown path and an unknown method are answered as the vendor does."""
+    async with client.get("/nowhere") as response:
+        assert (response.status, await response.json()) == (404, {"tiny": "no route"})
+    async with client.post("/small") as response:
+        assert (response.status, await response.json()) == (405, {"tiny": "no route"})
+
+
+async def test_a_body_beyond_the_limit_gets_the_vendors_words(client: aiohttp.ClientSession) -> None:
+    """More than sixteen mebibytes are refused with 413."""
+    async with client.post("/large", data=io.BytesIO(bytes(16 * 1024 * 1024 + 1))) as response:
+        assert (response.status, await response.json()) == (413, {"tiny": "no route"})
+
+
+async def test_an_unforeseen_error_is_the_vendors_internal_error(
+    client: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bug in a handler is logged and answered like a failure of the vendor's service."""
+    with caplog.at_level(logging.ERROR):
+        async with client.get("/broken") as response:
+            assert (response.status, await response.json()) == (500, {"tiny": "broken"})
+    assert "tiny emulator: GET /broken failed" in caplog.text
+    assert "unforeseen" in caplog.text
+
+
+# --- compression -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("accepted", ["gzip", "deflate, GZIP;q=0.5", "*"])
+async def test_large_answers_are_compressed_for_those_who_accept_it(
+    client: aiohttp.ClientSession, accepted: str
+) -> None:
+    """The decompressed bytes are the answer."""
+    body = b"0123456789" * 1000
+    async with client.post("/large", data=body, headers={"Accept-Encoding": accepted}) as response:
+        assert response.headers["Content-Encoding"] == "gzip"
+        packed = await response.read()
+    assert len(packed) < len(body) / 10
+    assert gzip.decompress(packed) == body
+
+
+@pytest.mark.parametrize("accepted", ["identity", "gzip;q=0", "gzip; q=0.0, deflate", "br"])
+async def test_nobody_gets_a_coding_that_they_refuse(client: aiohttp.ClientSession, accepted: str) -> None:
+    """A client that does not accept gzip gets plain bytes."""
+    async with client.post("/large", data=bytes(5000), headers={"Accept-Encoding": accepted}) as response:
+        assert "Content-Encoding" not in response.headers
+        assert await response.read() == bytes(5000)
+
+
+async def test_small_answers_stay_plain(client: aiohttp.ClientSession) -> None:
+    """An answer that fits into a packet is not compressed, and keeps its own headers."""
+    async with client.get("/small", headers={"Accept-Encoding": "gzip"}) as response:
+        assert "Content-Encoding" not in response.headers
+        assert response.headers["X-Tiny"] == "yes"
+        assert await response.read() == b"{}"
+
+
+async def test_compression_can_be_switched_off() -> None:
+    """With ``compress=False`` even large answers stay plain."""
+    async with (
+        TinyEmulator(FLEET, compress=False) as emulator,
+        aiohttp.ClientSession(emulator.url, auto_decompress=False) as client,
+        client.post("/large", data=bytes(5000), headers={"Accept-Encoding": "gzip"}) as response,
+    ):
+        assert await response.read() == bytes(5000)
+
+
+# --- faults ----------------------------------------------------------------------------------------------------------
+
+
+async def statuses(client: aiohttp.ClientSession, *paths: str) -> list[int]:
+    found: list[int] = []
+    for path in paths:
+        async with client.get(path) as response:
+            await response.read()
+            found.append(response.status)
+    return found
+
+
+async def test_an_injected_answer_replaces_the_handlers(emulator: TinyEmulator, client: aiohttp.ClientSession) -> None:
+    """Status, headers and body come as they were injected, as often as they were, and are counted."""
+    emulator.faults.inject(times=2, status=429, headers={"Retry-After": "7"}, body=b"slow down")
+    async with client.get("/small") as response:
+        assert (response.status, await response.read()) == (429, b"slow down")
+        assert response.headers["Retry-After"] == "7"
+    assert await statuses(client, "/small", "/small") == [429, 200]
+    assert emulator.statuses == {429: 2, 200: 1}
+    assert emulator.served == {"small": 3}
+    assert len(emulator.faults) == 0
+
+
+async def test_a_fault_strikes_only_its_operation(emulator: TinyEmulator, client: aiohttp.ClientSession) -> None:
+    """A fault for one operation leaves the others alone, and waits."""
+    emulator.faults.inject("broken", status=404)
+    assert await statuses(client, "/small") == [200]
+    assert len(emulator.faults) == 1
+    assert await statuses(client, "/broken") == [404]
+
+
+async def test_faults_strike_in_the_order_in_which_they_were_injected(
+    emulator: TinyEmulator, client: aiohttp.ClientSession
+) -> None:
+    """One fault strikes one request; the next one meets the next fault."""
+    emulator.faults.inject(status=500)
+    emulator.faults.inject(status=502)
+    assert await statuses(client, "/small", "/small", "/small") == [500, 502, 200]
+
+
+async def test_a_fault_without_end_strikes_until_it_is_cleared(
+    emulator: TinyEmulator, client: aiohttp.ClientSession
+) -> None:
+    """``times=None`` means every request that follows."""
+    emulator.faults.inject(times=None)
+    assert await statuses(client, "/small", "/small", "/small") == [503, 503, 503]
+    emulator.faults.clear()
+    assert await statuses(client, "/small") == [200]
+
+
+def test_a_fault_strikes_at_least_once(emulator: TinyEmulator) -> None:
+    """Zero times is an error."""
+    with pytest.raises(ValueError, match="times is 0"):
+        emulator.faults.inject(times=0)
+
+
+async def test_a_dropped_connection_was_a_request_all_the_same(
+    emulator: TinyEmulator, client: aiohttp.ClientSession
+) -> None:
+    """The client sees its connection cut; the emulator has seen the request and has sent no status."""
+    emulator.faults.drop("large")
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await client.post("/large", data=b"x" * 5000)
+    assert emulator.served == {"large": 1}
+    assert emulator.statuses == {}
+    assert await statuses(client, "/small") == [200]
+
+
+async def test_a_delayed_request_waits_until_it_is_released(
+    emulator: TinyEmulator, client: aiohttp.ClientSession
+) -> None:
+    """The test knows that the request is there, and decides when it goes on to the service."""
+    hold = emulator.faults.delay("small")
+    request = asyncio.create_task(statuses(client, "/small"))
+    await hold.arrived()
+    assert not request.done()
+    assert await statuses(client, "/small") == [200]
+    hold.release()
+    assert await request == [200]
+
+
+async def test_clearing_the_faults_releases_what_is_held(emulator: TinyEmulator, client: aiohttp.ClientSession) -> None:
+    """Nobody waits for a hold that was forgotten."""
+    hold = emulator.faults.delay()
+    request = asyncio.create_task(statuses(client, "/small"))
+    await hold.arrived()
+    emulator.faults.clear()
+    assert await request == [200]
+
+
+async def test_stopping_releases_what_is_held() -> None:
+    """An emulator that stops lets held requests end instead of waiting for them."""
+    async with aiohttp.ClientSession() as session:
+        async with TinyEmulator(FLEET) as emulator:
+            hold = emulator.faults.delay()
+            request = asyncio.create_task(statuses(session, f"{emulator.url}/small"))
+            await hold.arrived()
+        assert await request == [200]

@@ -1,0 +1,435 @@
+"""The IoTDA emulator's lists: parameters, filters, markers and offsets."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+import aiohttp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from yarl import URL
+
+from otaclient.emulator import Fleet
+from otaclient_iotda.emulator import IotdaEmulator, render, selection
+from otaclient_iotda.emulator.filters import (
+    CEILING,
+    DeviceFilter,
+    ParameterError,
+    RecordIds,
+    Window,
+    cut,
+    detail_filter,
+    device_filter,
+    package_filter,
+    query_parameters,
+    task_filter,
+    wire_time,
+)
+
+FLEET = Fleet.generate(devices=1_234, seed=5)
+ROWS = render.DeviceRows(FLEET)
+
+
+# --- parameters ------------------------------------------------------------------------------------------------------
+
+
+def refusal(reader: Any, query: str) -> str:
+    """The code with which an operation refuses a query."""
+    with pytest.raises(ParameterError) as caught:
+        reader(query_parameters(query))
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("limit=0", "IOTDA.000017"),
+        ("limit=51", "IOTDA.000017"),
+        ("limit=-1", "IOTDA.000017"),
+        ("limit=ten", "IOTDA.000006"),
+        ("limit=", "IOTDA.000006"),
+        ("offset=-1", "IOTDA.000006"),
+        ("offset=501", "IOTDA.000006"),
+        ("offset=1e2", "IOTDA.000006"),
+        ("marker=", "IOTDA.000018"),
+        ("marker=zz", "IOTDA.000018"),
+        ("marker=5c90fa7d3c4e4405e85250790", "IOTDA.000018"),
+        ("marker=5c90fa7d3c4e4405e852507g", "IOTDA.000018"),
+        ("limit=1&limit=2", "IOTDA.000006"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("reader", "mandatory"),
+    [
+        (package_filter, "package_type=firmwarePackage&"),
+        (task_filter, "task_type=firmwareUpgrade&"),
+        (detail_filter, ""),
+        (device_filter, ""),
+    ],
+)
+def test_window_out_of_range(reader: Any, mandatory: str, query: str, code: str) -> None:
+    """Every list refuses the same limits, offsets and markers."""
+    assert refusal(reader, mandatory + query) == code
+
+
+@pytest.mark.parametrize(
+    ("reader", "query", "code"),
+    [
+        (package_filter, "", "IOTDA.000006"),
+        (package_filter, "package_type=", "IOTDA.000006"),
+        (package_filter, "package_type=firmware", "IOTDA.000006"),
+        (package_filter, "package_type=firmwarePackage&app_id=", "IOTDA.000006"),
+        (package_filter, f"package_type=firmwarePackage&product_id={'x' * 37}", "IOTDA.000006"),
+        (package_filter, "package_type=firmwarePackage&version=V1%2F2", "IOTDA.000006"),
+        (task_filter, "status=Success", "IOTDA.000006"),
+        (task_filter, "task_type=upgrade", "IOTDA.000006"),
+        (task_filter, "task_type=firmwareUpgrade&status=Waiting", "IOTDA.000006"),
+        (detail_filter, "task_detail_status=PartialSuccess", "IOTDA.000006"),
+        (detail_filter, "target=a.b", "IOTDA.000006"),
+        (device_filter, "node_id=a%20b", "IOTDA.000006"),
+        (device_filter, "device_name=a%20b", "IOTDA.000006"),
+        (device_filter, "gateway_id=a%2Fb", "IOTDA.000006"),
+        (device_filter, "gateway_id=a&is_cascade_query=yes", "IOTDA.000006"),
+        (device_filter, "is_cascade_query=true", "IOTDA.000006"),
+        (device_filter, "start_time=2026-01-02T03:04:05Z", "IOTDA.000009"),
+        (device_filter, "end_time=20261332T030405Z", "IOTDA.000009"),
+        (device_filter, "start_time=20260102T030405Z&end_time=20260102T030404Z", "IOTDA.000010"),
+        (device_filter, "start_time=20260102T030405Z&end_time=20260102T030405Z", "IOTDA.000010"),
+    ],
+)
+def test_wrong_filter(reader: Any, query: str, code: str) -> None:
+    """A filter that is mandatory and missing, or has a wrong form, is refused with the vendor's code."""
+    assert refusal(reader, query) == code
+
+
+def test_defaults() -> None:
+    """Without parameters a list begins at the newest record and has ten of them."""
+    assert device_filter({}) == DeviceFilter(window=Window(marker=CEILING, offset=0, limit=10))
+
+
+def test_everything_that_is_allowed() -> None:
+    """The largest values of the documentation are accepted; an unknown parameter is ignored; hex digits of any case."""
+    query = (
+        f"product_id={'p' * 36}&app_id={'a' * 36}&gateway_id={'g' * 128}&is_cascade_query=true&node_id={'n' * 64}"
+        "&device_name=%E6%B3%B5_%3F%27%23%28%29.%2C%26%25%40%21-"
+        "&start_time=20260102T030405Z&end_time=20260102T030406Z"
+        "&limit=50&offset=500&marker=ABCDEFabcdef0123456789ff&unknown=1"
+    )
+    assert device_filter(query_parameters(query)) == DeviceFilter(
+        product_id="p" * 36,
+        app_id="a" * 36,
+        gateway_id="g" * 128,
+        cascade=True,
+        node_id="n" * 64,
+        device_name="泵_?'#().,&%@!-",
+        start_time=int(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()),
+        end_time=int(datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC).timestamp()),
+        window=Window(marker=0xABCDEFABCDEF0123456789FF, offset=500, limit=50),
+    )
+
+
+@pytest.mark.parametrize("task_type", ["softwareUpgrade", "moduleUpgrade", "createDevices", "changeGateway"])
+def test_every_task_type_can_be_listed(task_type: str) -> None:
+    """Types that are no upgrades are valid too; the emulated project has no such tasks."""
+    assert task_filter({"task_type": task_type}).task_type == task_type
+
+
+# --- cutting ---------------------------------------------------------------------------------------------------------
+
+IDENTIFIERS = st.integers(min_value=0, max_value=40)
+
+
+@given(
+    values=st.sets(IDENTIFIERS).map(sorted),
+    chosen=st.sets(IDENTIFIERS),
+    window=st.builds(
+        Window,
+        marker=IDENTIFIERS | st.just(CEILING),
+        offset=st.integers(min_value=0, max_value=8),
+        limit=st.integers(min_value=1, max_value=8),
+    ),
+    bounds=st.tuples(st.none() | IDENTIFIERS, st.none() | IDENTIFIERS),
+    follows=st.booleans(),
+)
+def test_cut_is_what_the_documentation_says(
+    values: list[int], chosen: set[int], window: Window, bounds: tuple[int | None, int | None], *, follows: bool
+) -> None:
+    """A page is rows offset to offset+limit of those with an id strictly below the marker, newest first."""
+    ids = RecordIds(count=len(values), value=values.__getitem__)
+    numbers = [number for number in range(len(values)) if number in chosen]
+    first, stop = bounds
+    page = cut(numbers, window, ids, first=first, stop=stop, count_follows_marker=follows)
+    inside = [each for each in numbers if (first is None or each >= first) and (stop is None or each < stop)]
+    below = [each for each in reversed(inside) if values[each] < window.marker]
+    assert list(page.numbers) == below[window.offset : window.offset + window.limit]
+    assert page.count == (len(below) if follows else len(inside))
+
+
+@given(st.integers(min_value=0, max_value=2**32 - 1), st.integers(0, 2**40 - 1), st.integers(0, 2**24 - 1))
+def test_record_ids_look_like_the_vendors(second: int, fixed: int, counter: int) -> None:
+    """A record id is 24 lower-case hexadecimal digits that begin with the time."""
+    text = RecordIds(count=1, value=lambda _: RecordIds.made(second, fixed, counter)).text(0)
+    assert len(text) == 24
+    assert text == text.lower()
+    assert int(text[:8], 16) == second
+    assert int(text, 16) & 0xFFFFFF == counter
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        render.device_record_ids(FLEET),
+        render.firmware_record_ids(FLEET),
+        render.job_record_ids(FLEET),
+        *(render.detail_record_ids(job) for job in FLEET.jobs),
+    ],
+)
+def test_record_ids_rise(ids: RecordIds) -> None:
+    """No two records share an id, and a newer record has a larger one."""
+    values = [ids.value(number) for number in range(ids.count)]
+    assert all(earlier < later for earlier, later in pairwise(values))
+
+
+def test_record_ids_are_hidden() -> None:
+    """Neither a package's id nor a device's is its record id."""
+    packages = render.firmware_record_ids(FLEET)
+    hidden = {packages.text(number) for number in range(packages.count)}
+    assert not hidden & {render.package_id(record) for record in FLEET.firmware}
+    assert not hidden & {record.firmware_id for record in FLEET.firmware}
+
+
+# --- selecting -------------------------------------------------------------------------------------------------------
+
+
+def row_meets(row: int, wanted: DeviceFilter) -> bool:
+    """Whether a device meets a filter, decided the slow way."""
+    device = ROWS.detail(row)
+    if wanted.gateway_id is not None:
+        above = str(device["gateway_id"])
+        parents = {above} if above != device["device_id"] else set[str]()
+        grand = ROWS.row_of_device(above)
+        if wanted.cascade and parents and grand is not None:
+            parents.add(str(ROWS.detail(grand)["gateway_id"]))
+        if wanted.gateway_id not in parents:
+            return False
+    fields = {"product_id", "app_id", "node_id", "device_name"}
+    return all(getattr(wanted, field) in {None, device[field]} for field in fields)
+
+
+@given(
+    st.builds(
+        DeviceFilter,
+        product_id=st.none() | st.sampled_from([*FLEET.devices.product_ids, "nosuch"]),
+        app_id=st.none() | st.sampled_from([render.app_id(FLEET, each) for each in FLEET.devices.product_ids]),
+        gateway_id=st.none() | st.sampled_from([*map(ROWS.device_id, range(40, 60)), ROWS.device_id(1220), "nosuch"]),
+        cascade=st.booleans(),
+        node_id=st.none() | st.sampled_from([*map(FLEET.devices.key, range(56, 61)), "nosuch"]),
+        device_name=st.none() | st.sampled_from([*map(ROWS.device_name, range(56, 61)), "设备nosuch"]),
+    )
+)
+def test_filters_together(wanted: DeviceFilter) -> None:
+    """Whatever filters are combined, exactly the devices that meet all of them are meant."""
+    expected = [row for row in range(len(FLEET.devices)) if row_meets(row, wanted)]
+    assert list(selection.device_rows(FLEET, ROWS, wanted)) == expected
+
+
+@pytest.mark.parametrize("inclusive", [True, False])
+def test_range_of_registration_times(*, inclusive: bool) -> None:
+    """Start and end are themselves inside the range, or not: a switch, because the vendor does not say."""
+    seconds = FLEET.devices.registered_at_s
+    wanted = DeviceFilter(start_time=seconds[10], end_time=seconds[20])
+    first, stop = selection.rows_registered(render.device_record_ids(FLEET), wanted, inclusive=inclusive)
+    assert (first, stop) == ((10, 21) if inclusive else (11, 20))
+    assert selection.rows_registered(render.device_record_ids(FLEET), DeviceFilter(), inclusive=inclusive) == (
+        None,
+        None,
+    )
+
+
+def test_names_that_name_nothing() -> None:
+    """A name with the prefix of another device's name finds nothing."""
+    assert ROWS.row_of_name(f"设备{FLEET.devices.key(2)}") is None
+    assert ROWS.row_of_name(FLEET.devices.key(1)) is None
+    assert ROWS.row_of_name(f"设备{FLEET.devices.key(1)}") == 1
+
+
+# --- over HTTP -------------------------------------------------------------------------------------------------------
+
+
+class Reader:
+    """Asks an emulator with its ready token."""
+
+    def __init__(self, emulator: IotdaEmulator, session: aiohttp.ClientSession) -> None:
+        self._emulator = emulator
+        self._session = session
+
+    async def get(self, path: str, **parameters: object) -> dict[str, Any]:
+        """The body of a successful answer."""
+        status, body = await self.ask(path, **parameters)
+        assert status == 200, body
+        return body
+
+    async def ask(self, path: str, **parameters: object) -> tuple[int, dict[str, Any]]:
+        """Status and body of any answer."""
+        url = URL(f"{self._emulator.url}/v5/iot/{self._emulator.project_id}/{path}")
+        query: Mapping[str, str] = {name: str(value) for name, value in parameters.items()}
+        headers = {"X-Auth-Token": self._emulator.ready_token}
+        async with self._session.get(url, params=query, headers=headers) as response:
+            return response.status, await response.json(content_type=None)
+
+    async def walk(self, path: str, rows: str, **parameters: object) -> list[dict[str, Any]]:
+        """Every row of a list, by markers, until an empty page."""
+        found: list[dict[str, Any]] = []
+        marker: dict[str, str] = {}
+        while True:
+            page = await self.get(path, **parameters, **marker)
+            if not page[rows]:
+                return found
+            found += page[rows]
+            assert page["page"]["marker"] < marker.get("marker", "f" * 24)
+            marker = {"marker": page["page"]["marker"]}
+
+
+def identifiers(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The device ids of rows."""
+    return [row["device_id"] for row in rows]
+
+
+EXPECTED = [ROWS.device_id(row) for row in reversed(range(len(FLEET.devices)))]
+
+
+@pytest.mark.parametrize("limit", [1, 7, 49, 50])
+async def test_marker_walk_gives_every_device_once(limit: int) -> None:
+    """Markers take one through the whole list, newest first, whatever the size of a page."""
+    fleet = FLEET if limit > 1 else Fleet.generate(devices=30, seed=5)
+    async with IotdaEmulator(fleet) as emulator, aiohttp.ClientSession() as session:
+        found = await Reader(emulator, session).walk("devices", "devices", limit=limit)
+        expected = [device.device_id for device in emulator.expected_devices("iotda")]
+    assert identifiers(found) == expected
+
+
+async def test_offsets_reach_550_rows_from_a_marker() -> None:
+    """Eleven pages of 50 can be had from one marker; page eleven's marker is the next base."""
+    async with IotdaEmulator(FLEET) as emulator, aiohttp.ClientSession() as session:
+        reader = Reader(emulator, session)
+        found: list[str] = []
+        marker = "f" * 24
+        for _ in range(3):
+            pages = [await reader.get("devices", limit=50, marker=marker, offset=at) for at in range(0, 501, 50)]
+            found += [each for page in pages for each in identifiers(page["devices"])]
+            marker = pages[-1]["page"].get("marker") or ""
+            if not marker:
+                break
+    assert found == EXPECTED
+
+
+async def test_markers_are_those_of_the_filtered_list() -> None:
+    """A walk with filters gives exactly the devices that meet them, and counts them all on each page."""
+    product_id = FLEET.products[1].product_id
+    start, end = FLEET.devices.registered_at_s[100], FLEET.devices.registered_at_s[1_000]
+    parameters = {"product_id": product_id, "start_time": wire_time(start), "end_time": wire_time(end)}
+    expected = [ROWS.device_id(row) for row in range(1_000, 99, -1) if FLEET.devices.product_id(row) == product_id]
+    async with IotdaEmulator(FLEET) as emulator, aiohttp.ClientSession() as session:
+        reader = Reader(emulator, session)
+        found = await reader.walk("devices", "devices", limit=50, **parameters)
+        page = await reader.get("devices", limit=1, **parameters)
+    assert identifiers(found) == expected
+    assert page["page"]["count"] == len(expected)
+
+
+@pytest.mark.parametrize("follows", [False, True])
+async def test_count_and_the_marker(*, follows: bool) -> None:
+    """Whether the total leaves out what the marker leaves out is a switch."""
+    async with IotdaEmulator(FLEET, count_follows_marker=follows) as emulator, aiohttp.ClientSession() as session:
+        reader = Reader(emulator, session)
+        first = await reader.get("devices", limit=50)
+        second = await reader.get("devices", limit=50, marker=first["page"]["marker"])
+    assert first["page"]["count"] == 1_234
+    assert second["page"]["count"] == (1_184 if follows else 1_234)
+
+
+async def test_empty_page() -> None:
+    """An empty page has a null marker, or none: a switch."""
+    async with IotdaEmulator(FLEET) as emulator, aiohttp.ClientSession() as session:
+        page = await Reader(emulator, session).get("devices", marker="0" * 24)
+        assert page == {"devices": [], "page": {"count": 1_234, "marker": None}}
+    async with IotdaEmulator(FLEET, empty_page_marker="absent") as emulator, aiohttp.ClientSession() as session:
+        page = await Reader(emulator, session).get("devices", product_id="nosuch")
+        assert page == {"devices": [], "page": {"count": 0}}
+
+
+async def test_synthesised_marker_starts_at_its_second() -> None:
+    """A marker need not be a record's id: eight digits of time and zeros begin below that second."""
+    second = FLEET.devices.registered_at_s[600]
+    async with IotdaEmulator(FLEET) as emulator, aiohttp.ClientSession() as session:
+        page = await Reader(emulator, session).get("devices", marker=f"{second:08x}{'0' * 16}", limit=1)
+        above = await Reader(emulator, session).get("devices", marker=f"{second:08X}{'F' * 16}", limit=1)
+    assert identifiers(page["devices"]) == [ROWS.device_id(599)]
+    assert identifiers(above["devices"]) == [ROWS.device_id(600)]
+
+
+async def test_empty_fleet_has_an_empty_list() -> None:
+    """A project without devices answers an empty page."""
+    async with IotdaEmulator(Fleet.generate(devices=0)) as emulator, aiohttp.ClientSession() as session:
+        page = await Reader(emulator, session).get("devices")
+    assert page["devices"] == []
+    assert page["page"]["count"] == 0
+
+
+@pytest.mark.parametrize("kind", ["firmware", "software", "module"])
+async def test_packages_are_walked_by_type(kind: str) -> None:
+    """Each package type is a list of its own, newest first."""
+    async with IotdaEmulator(FLEET) as emulator, aiohttp.ClientSession() as session:
+        found = await Reader(emulator, session).walk(
+            "ota-upgrades/packages", "packages", package_type=f"{kind}Package", limit=3
+        )
+        expected = [each.firmware_id for each in emulator.expected_firmware("iotda") if each.kind == kind]
+    assert [row["package_id"] for row in found] == expected
+
+
+async def test_tasks_are_walked_by_type_and_status() -> None:
+    """Each task type is a list of its own, newest first; a status narrows it."""
+    async with IotdaEmulator(FLEET) as emulator, aiohttp.ClientSession() as session:
+        reader = Reader(emulator, session)
+        jobs = [each for each in emulator.expected_jobs("iotda") if each.vendor_kind == "firmwareUpgrade"]
+        found = await reader.walk("batchtasks", "batchtasks", task_type="firmwareUpgrade", limit=2)
+        assert [row["task_id"] for row in found] == [job.job_id for job in jobs]
+        status = jobs[0].vendor_status
+        found = await reader.walk("batchtasks", "batchtasks", task_type="firmwareUpgrade", status=status, limit=2)
+        assert [row["task_id"] for row in found] == [job.job_id for job in jobs if job.vendor_status == status]
+        assert not (await reader.get("batchtasks", task_type="createDevices"))["batchtasks"]
+
+
+async def test_details_of_a_task_are_paged() -> None:
+    """Paging and filters apply to a task's details; the task itself is whole on every page."""
+    job = max(FLEET.jobs, key=lambda each: len(set(each.task_states)))
+    targets = [ROWS.device_id(row) for row in reversed(job.targets)]
+    path = f"batchtasks/{job.job_id}"
+    async with IotdaEmulator(FLEET) as emulator, aiohttp.ClientSession() as session:
+        reader = Reader(emulator, session)
+        found = await reader.walk(path, "task_details", limit=50)
+        assert [row["target"] for row in found] == targets
+        failed = await reader.walk(path, "task_details", limit=3, task_detail_status="Fail")
+        assert [row["target"] for row in failed] == [row["target"] for row in found if row["status"] == "Fail"]
+        page = await reader.get(path, task_detail_status="Fail", limit=1)
+        assert page["page"]["count"] == page["batchtask"]["task_progress"]["fail"] == len(failed)
+        one = await reader.get(path, target=failed[0]["target"])
+        assert one["task_details"] == failed[:1]
+        none = await reader.get(path, target=failed[0]["target"], task_detail_status="Success")
+        assert none["task_details"] == []
+        assert (await reader.get(path, target="nosuch_device"))["task_details"] == []
+
+
+async def test_wrong_parameters_are_answered_by_the_service() -> None:
+    """A wrong parameter is a 400 with the service's code; the message names the parameter."""
+    async with IotdaEmulator(FLEET) as emulator, aiohttp.ClientSession() as session:
+        reader = Reader(emulator, session)
+        status, body = await reader.ask("devices", limit=51)
+        assert status == 400
+        message = "Invalid input. The specified parameter 'limit' is out of range."
+        assert body == {"error_code": "IOTDA.000017", "error_msg": message}
+        status, body = await reader.ask("ota-upgrades/packages", limit=50)
+        assert (status, body["error_code"]) == (400, "IOTDA.000006")
+        assert "package_type" in body["error_msg"]

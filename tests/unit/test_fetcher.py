@@ -1,0 +1,154 @@
+"""Bounded fan-out."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import anyio
+import anyio.lowlevel
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otaclient.errors import InvalidQueryError, NotFoundError
+from otaclient.fleet.fetcher import Outcome, fetch_each
+
+
+async def double(key: int) -> int:
+    """Return twice the key; odd ones do not exist."""
+    await anyio.lowlevel.checkpoint()
+    if key % 2:
+        raise NotFoundError(f"no {key}")
+    return 2 * key
+
+
+@given(keys=st.lists(st.integers(0, 99), max_size=60), concurrency=st.integers(1, 20))
+async def test_every_key_has_one_outcome(keys: list[int], concurrency: int) -> None:
+    """Each key, repeated ones too, comes back once, with its value or its error."""
+    async with fetch_each(keys, double, concurrency=concurrency) as outcomes:
+        got = [outcome async for outcome in outcomes]
+    assert sorted(outcome.key for outcome in got) == sorted(keys)
+    assert all(outcome.value == 2 * outcome.key for outcome in got if outcome.error is None)
+    assert all((outcome.error is not None) == bool(outcome.key % 2) for outcome in got)
+
+
+async def test_endless_keys_need_bounded_memory() -> None:
+    """Keys are taken only when a worker is free, and no more are in hand than workers."""
+    taken = 0
+
+    def endless() -> Iterator[int]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield 2 * taken
+
+    async with fetch_each(endless(), double, concurrency=4) as outcomes:
+        async for outcome in outcomes:
+            await anyio.wait_all_tasks_blocked()
+            assert taken <= outcome.key + 4 + 1
+            if taken > 50:
+                break
+    before = taken
+    await anyio.wait_all_tasks_blocked()
+    assert taken == before
+
+
+async def test_asynchronous_keys_are_taken_one_at_a_time() -> None:
+    """An async generator feeds many workers without being advanced by two at once."""
+
+    async def keys() -> AsyncIterator[int]:
+        for key in range(0, 40, 2):
+            await anyio.lowlevel.checkpoint()
+            yield key
+
+    async with fetch_each(keys(), double, concurrency=8) as outcomes:
+        assert sorted([outcome.unwrap() async for outcome in outcomes]) == list(range(0, 80, 4))
+
+
+async def test_calls_overlap_up_to_the_concurrency() -> None:
+    """As many calls as asked for run at once, and never more."""
+    now, most = 0, 0
+
+    async def call(key: int) -> int:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await anyio.lowlevel.checkpoint()
+        now -= 1
+        return key
+
+    async with fetch_each(range(50), call, concurrency=7) as outcomes:
+        assert len([outcome async for outcome in outcomes]) == 50
+    assert most == 7
+
+
+async def test_a_bug_ends_the_group_and_is_raised_as_it_is() -> None:
+    """An exception that is no error of the library is raised bare, not in a group, and stops the other calls."""
+    calls = 0
+
+    async def call(key: int) -> int:
+        nonlocal calls
+        calls += 1
+        await anyio.lowlevel.checkpoint()
+        if key == 3:
+            raise ZeroDivisionError("bug")
+        return key
+
+    with pytest.raises(ZeroDivisionError, match="bug"):
+        async with fetch_each(range(1000), call, concurrency=2) as outcomes:
+            async for _ in outcomes:
+                pass
+    assert calls < 10
+
+
+async def test_two_bugs_at_once_are_both_raised() -> None:
+    """Several bugs come as a group: none is lost."""
+    gate = anyio.Event()
+
+    async def call(_key: int) -> int:
+        try:
+            await gate.wait()
+        finally:
+            raise ZeroDivisionError("bug")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        async with fetch_each([1, 2], call, concurrency=2) as outcomes:
+            await anyio.wait_all_tasks_blocked()
+            gate.set()
+            async for _ in outcomes:
+                pass
+    assert len(caught.value.exceptions) == 2
+
+
+async def test_an_error_in_the_consumer_ends_the_calls() -> None:
+    """The consumer's own exception comes out as it is."""
+    with pytest.raises(KeyError):
+        async with fetch_each(range(100), double, concurrency=3) as outcomes:
+            async for _ in outcomes:
+                raise KeyError("consumer")
+
+
+async def test_cancellation_ends_the_calls() -> None:
+    """Cancelling from outside ends everything, quietly."""
+
+    async def never(_key: int) -> int:
+        await anyio.sleep_forever()
+        return 0
+
+    with anyio.move_on_after(0.01) as scope:
+        async with fetch_each(range(3), never, concurrency=3) as outcomes:
+            async for _ in outcomes:
+                pass
+    assert scope.cancelled_caught
+
+
+@pytest.mark.parametrize("concurrency", [0, -1])
+def test_concurrency_is_checked_at_once(concurrency: int) -> None:
+    """A concurrency that would do nothing is refused before the block is entered."""
+    with pytest.raises(InvalidQueryError, match="at least 1"):
+        fetch_each([1], double, concurrency=concurrency)
+
+
+def test_outcomes_unwrap() -> None:
+    """An outcome gives its value or raises its error."""
+    assert Outcome(key=1, value=2).unwrap() == 2
+    with pytest.raises(NotFoundError):
+        Outcome(key=1, error=NotFoundError("x")).unwrap()

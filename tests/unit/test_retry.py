@@ -1,0 +1,56 @@
+"""The retry decision, without an event loop."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otaclient.errors import ConfigurationError, ServerError
+from otaclient.transport.retry import Failure, Remedy, RetryPolicy
+
+FAILURE = Failure(error=ServerError("x"), remedy=Remedy.REPEAT)
+
+
+@given(
+    attempt=st.integers(1, 10_000),
+    base=st.floats(0, 10),
+    cap=st.floats(0, 100),
+    roll=st.floats(0, 1, exclude_max=True),
+)
+def test_jitter_stays_below_the_cap(attempt: int, base: float, cap: float, roll: float) -> None:
+    """The wait is never negative and never beyond the doubling base or the cap, however many attempts."""
+    policy = RetryPolicy(max_attempts=10_001, base_delay_seconds=base, max_delay_seconds=cap)
+    delay = policy.delay(FAILURE, attempt=attempt, idempotent=True, roll=roll)
+    assert delay is not None
+    assert 0 <= delay <= min(cap, base * 2.0 ** (attempt - 1) if attempt < 60 else cap)
+
+
+@pytest.mark.parametrize("remedy", list(Remedy))
+@pytest.mark.parametrize("idempotent", [True, False])
+def test_what_is_repeated(remedy: Remedy, idempotent: bool) -> None:
+    """What was not executed is repeated always; what may have been, only when that does no harm; the rest never."""
+    delay = RetryPolicy().delay(
+        Failure(error=ServerError("x"), remedy=remedy), attempt=1, idempotent=idempotent, roll=0
+    )
+    expected = remedy in (Remedy.REPEAT_REJECTED, Remedy.SLOW_DOWN) or (remedy is Remedy.REPEAT and idempotent)
+    assert (delay is not None) is expected
+
+
+def test_advised_waits_win() -> None:
+    """``Retry-After`` replaces the backoff, also beyond its cap."""
+    advised = Failure(error=ServerError("x"), remedy=Remedy.REPEAT, retry_after_seconds=99)
+    assert RetryPolicy(max_delay_seconds=1).delay(advised, attempt=1, idempotent=True, roll=0.9) == 99
+
+
+def test_the_last_attempt_is_the_last() -> None:
+    """After ``max_attempts`` there is nothing to wait for; ``none()`` has one attempt."""
+    assert RetryPolicy(max_attempts=3).delay(FAILURE, attempt=3, idempotent=True, roll=0) is None
+    assert RetryPolicy.none().delay(FAILURE, attempt=1, idempotent=True, roll=0) is None
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"max_attempts": 0}, {"base_delay_seconds": -1}, {"max_delay_seconds": float("nan")}]
+)
+def test_wrong_policies_are_refused(wrong: dict[str, float]) -> None:
+    """A policy that cannot be meant names the field and the rule."""
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        RetryPolicy(**wrong)  # type: ignore[arg-type]
