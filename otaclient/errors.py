@@ -101,6 +101,11 @@ class OtaError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.message, dict(self.__dict__))
 
+    def facts(self) -> dict[str, Any]:
+        """Return what every error knows but its message, as keywords for another error in its place."""
+        names = ("operation", "backend", "attempts", "status", "vendor_code", "vendor_message", "request_id")
+        return {name: getattr(self, name) for name in names}
+
     def during(self, *, operation: str, backend: str, attempts: int) -> Self:
         """Return this same error with what only the session knows filled in where it is still missing."""
         self.operation = self.operation or operation

@@ -145,6 +145,8 @@ class Paged(Generic[_T]):
                 f"{len(rows.errors)} of {len(rows.errors) + len(rows.good)} rows of the page are not as documented",
                 problems=problems,
                 operation=self._source.operation,
+                backend=rows.errors[0].backend,
+                attempts=raw.response.attempts,
                 status=raw.response.status,
             ) from rows.errors[0]
         return tuple(row for row in rows.good if self._source.keep(row))

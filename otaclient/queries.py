@@ -69,7 +69,7 @@ def _valid_texts(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> N
         raise InvalidQueryError(f"{field.name} is the bare text {value!r}: give a list, such as [{value!r}]")
     if not isinstance(value, tuple):
         raise InvalidQueryError(f"{field.name} is {value!r}: give a list of texts, or leave it out")
-    entries = cast("tuple[Any, ...]", value)
+    entries: tuple[Any, ...] = value  # pyright: ignore[reportUnknownVariableType]
     if not entries:
         raise InvalidQueryError(
             f"{field.name} is an empty list, which matches nothing: leave it out to match everything"

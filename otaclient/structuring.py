@@ -87,7 +87,7 @@ def wire_converter(*, rename: Callable[[str], str] | None = None) -> cattrs.Conv
     converter.register_structure_hook_factory(attrs.has, structure_class)
     converter.register_structure_hook_factory(lambda cls: _made_of(cls, tuple), structure_array)
     converter.register_structure_hook_factory(lambda cls: _made_of(cls, dict), structure_mapping)
-    converter.register_structure_hook_func(_is_primitive_union, _one_of)
+    converter.register_structure_hook_factory(_is_primitive_union, _one_of)
     return converter
 
 
@@ -188,9 +188,14 @@ def _is_primitive_union(cls: Any) -> bool:
     return get_origin(cls) in (Union, UnionType) and len(members) > 1 and all(m in _PRIMITIVES for m in members)
 
 
-def _one_of(value: Any, union: Any) -> Any:
+def _one_of(union: Any) -> Callable[[Any, Any], Any]:
     members = get_args(union)
-    if type(value) in members or (type(value) is int and float in members):
-        return value
+    accepted = (*members, int) if float in members else members
     names = " or ".join(_JSON_NAMES[member] for member in members)
-    raise TypeError(f"expected {names}, got {_kind(value)}")
+
+    def structure_primitive(value: Any, _: Any) -> Any:
+        if type(value) in accepted:
+            return value
+        raise TypeError(f"expected {names}, got {_kind(value)}")
+
+    return structure_primitive

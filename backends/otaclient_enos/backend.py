@@ -102,7 +102,7 @@ class EnosFirmware(UnsupportedFirmware):
         with concerning("firmware.get", session.label):
             request = requests.get_firmware(self._account.organisation, firmware_id)
         response = await session.call(request)
-        with concerning("firmware.get", session.label, attempts=1):
+        with concerning("firmware.get", session.label, attempts=response.attempts):
             return firmware_from(parse_firmware(request, response), backend=session.label)
 
     def search(self, query: FirmwareQuery = FirmwareQuery(), /) -> Paged[Firmware]:
@@ -136,7 +136,7 @@ class EnosJobs(UnsupportedJobs):
         with concerning("jobs.get", session.label):
             request = requests.get_job(self._account.organisation, job_id)
         response = await session.call(request)
-        with concerning("jobs.get", session.label, attempts=1):
+        with concerning("jobs.get", session.label, attempts=response.attempts):
             return job_from(parse_job(request, response), backend=session.label)
 
     def search(self, query: JobQuery = JobQuery(), /) -> Paged[Job]:
@@ -363,7 +363,7 @@ class _TokenService:
         sign = TokenSigner(app_key=config.app_key, app_secret=config.app_secret, old_token=old_token)
         asking = self.session.for_tokens(Dialect(endpoint=config.endpoint, sign=sign, classify=classify_token))
         response = await asking.call(request, deadline=deadline)
-        with concerning(request.operation, self.session.label, attempts=1):
+        with concerning(request.operation, self.session.label, attempts=response.attempts):
             granted = parse_token(request, response)
         now = clock.now()
         life = granted.expire_seconds

@@ -135,16 +135,16 @@ class EnosReads(Generic[_T]):
         Raises:
             PayloadError: It is not a page at all.
         """
-        with concerning(self.operation, self._session.label, attempts=1):
+        with concerning(self.operation, self._session.label, attempts=raw.response.attempts):
             return page_facts(self._request(raw.partition, raw.window), raw.response)
 
     def decode(self, raw: RawPage, /) -> Rows[_T]:
         """Return all rows of the page, and an error for each that is not as documented."""
         label, listing = self._session.label, self._plan.listing
-        with concerning(self.operation, label, attempts=1):
+        with concerning(self.operation, label, attempts=raw.response.attempts):
             good, errors = parse_rows(self._request(raw.partition, raw.window), raw.response, listing.struct)
         for error in errors:
-            error.during(operation=self.operation, backend=label, attempts=1)
+            error.during(operation=self.operation, backend=label, attempts=raw.response.attempts)
         return Rows(good=[listing.model(row, backend=label) for row in good], errors=errors)
 
     def keep(self, row: _T, /) -> bool:

@@ -2,20 +2,29 @@
 
 import ssl
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 import aiohttp
 from yarl import URL
 
-from otaclient.errors import ConfigurationError, PayloadError, RequestNotSentError, ResponseLostError, TransportError
-from otaclient.transport.http import HttpRequest, HttpResponse, encode_query
+from otaclient.errors import (
+    ConfigurationError,
+    OtaError,
+    PayloadError,
+    RequestNotSentError,
+    ResponseLostError,
+    TransportError,
+)
+from otaclient.transport.http import HttpRequest, HttpResponse, Sink, encode_query
 from otaclient.transport.options import TransportOptions
 
 __all__ = ["AiohttpTransport"]
 
 # aiohttp rounds time-outs beyond this many seconds up to a whole second; ours are kept to the letter.
 _NEVER_ROUND_SECONDS = 1e9
+_PIECE_BYTES = 1024 * 1024
 
 
 class AiohttpTransport:
@@ -47,13 +56,38 @@ class AiohttpTransport:
 
     async def send(self, request: HttpRequest, /, *, endpoint: str, timeout_seconds: float | None) -> HttpResponse:
         """Send once and return the whole response; see :class:`~otaclient.transport.http.Transport`."""
+        timeout = aiohttp.ClientTimeout(total=timeout_seconds, ceil_threshold=_NEVER_ROUND_SECONDS)
+        async with self._exchange(request, endpoint, timeout) as response:
+            body = await self._read(response)
+            return HttpResponse(status=response.status, headers=_lower(response.headers), body=body)
+
+    async def fetch(
+        self, request: HttpRequest, sink: Sink, /, *, endpoint: str, idle_seconds: float | None
+    ) -> HttpResponse:
+        """Send once and hand a good body to the sink; see :class:`~otaclient.transport.http.Transport`."""
+        timeout = aiohttp.ClientTimeout(
+            total=None, connect=idle_seconds, sock_read=idle_seconds, ceil_threshold=_NEVER_ROUND_SECONDS
+        )
+        async with self._exchange(request, endpoint, timeout) as response:
+            headers = _lower(response.headers)
+            if not await sink.begin(response.status, headers):
+                return HttpResponse(status=response.status, headers=headers, body=await self._read(response))
+            async for chunk in response.content.iter_chunked(_PIECE_BYTES):
+                await sink.write(chunk)
+            return HttpResponse(status=response.status, headers=headers)
+
+    @asynccontextmanager
+    async def _exchange(
+        self, request: HttpRequest, endpoint: str, timeout: aiohttp.ClientTimeout
+    ) -> AsyncGenerator[aiohttp.ClientResponse]:
+        """Send and hand out the response; what aiohttp raises until its end becomes an error of ours."""
         query = f"?{encode_query(request.query)}" if request.query else ""
         url = URL(f"{endpoint}{request.path}{query}", encoded=True)
         try:
             async with self._opened().request(
                 request.method,
                 url,
-                data=request.body or None,
+                data=request.body or None if request.content is None else request.content.chunks(),
                 headers=self._headers(request, endpoint),
                 skip_auto_headers=("Content-Type",),
                 # A redirect would carry the signature to another host, or turn a POST into a GET.
@@ -62,10 +96,11 @@ class AiohttpTransport:
                 auto_decompress=True,
                 proxy=self._options.proxy,
                 proxy_headers=self._proxy_headers,
-                timeout=aiohttp.ClientTimeout(total=timeout_seconds, ceil_threshold=_NEVER_ROUND_SECONDS),
+                timeout=timeout,
             ) as response:
-                body = await self._read(response)
-                return HttpResponse(status=response.status, headers=_lower(response.headers), body=body)
+                yield response
+        except OtaError:
+            raise
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError) as error:
             raise RequestNotSentError(f"cannot connect to {endpoint}: {_words(error)}") from error
         except aiohttp.InvalidURL as error:
@@ -75,6 +110,9 @@ class AiohttpTransport:
                 f"the answer from {endpoint} broke off or cannot be decompressed: {_words(error)}"
             ) from error
         except aiohttp.ClientError as error:
+            # What the request's own content raised comes wrapped, as the cause of a broken connection.
+            if isinstance(error.__cause__, OtaError):
+                raise error.__cause__ from None
             raise ResponseLostError(
                 f"the connection to {endpoint} failed before the answer was whole: {_words(error)}"
             ) from error
@@ -109,6 +147,7 @@ class AiohttpTransport:
             "User-Agent": self._user_agent,
             "Accept": "application/json",
             **(for_proxy or {}),
+            **({} if request.content is None else {"Content-Length": str(request.content.size_bytes)}),
             **request.headers,
         }
 

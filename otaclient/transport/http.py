@@ -1,6 +1,6 @@
 """Requests and responses as plain values, and the protocols of what signs and carries them. No I/O here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Protocol
@@ -9,9 +9,11 @@ from urllib.parse import quote
 import attrs
 
 __all__ = [
+    "BodyStream",
     "HttpRequest",
     "HttpResponse",
     "Signer",
+    "Sink",
     "Transport",
     "encode_query",
     "excerpt_of",
@@ -21,6 +23,44 @@ __all__ = [
 _EXCERPT_CHARACTERS = 200
 # RFC 3986 leaves exactly these unencoded; both vendors' signatures agree on it.
 _UNRESERVED = "-._~"
+
+
+class BodyStream(Protocol):
+    """A request body that is produced while it is sent, for files that do not belong into memory."""
+
+    @property
+    def size_bytes(self) -> int:
+        """The exact number of bytes that :meth:`chunks` gives."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Return the bytes from the beginning; once for each attempt.
+
+        Raises:
+            OtaError: The content changed or cannot be read: the request is broken off, and this is the call's error.
+        """
+        ...
+
+
+class Sink(Protocol):
+    """Takes a response body while it arrives."""
+
+    @property
+    def position(self) -> int:
+        """How many bytes it holds: the next attempt asks for those behind."""
+        ...
+
+    async def begin(self, status: int, headers: Mapping[str, str], /) -> bool:
+        """Get ready for the body of a good answer; ``False`` for an answer that is to be read whole instead.
+
+        Raises:
+            OtaError: The answer cannot be what was asked for.
+        """
+        ...
+
+    async def write(self, chunk: bytes, /) -> None:
+        """Take the next bytes."""
+        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -37,8 +77,12 @@ class HttpRequest:
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
     body: bytes = attrs.field(default=b"", repr=False)
     """Serialised once: the same bytes are signed and sent."""
+    content: BodyStream | None = attrs.field(default=None, repr=False)
+    """The body, where it is streamed; ``body`` is empty then."""
     idempotent: bool = True
     """Whether repeating it after a lost answer does no harm."""
+    how_to_check: str = ""
+    """For what is not idempotent: how to find out whether it took effect, for people."""
     subject: str = ""
     """What it is about, such as ``firmware '5ed0'``: for error messages."""
 
@@ -80,6 +124,15 @@ class Transport(Protocol):
             ResponseLostError: The request went out, no whole answer came back.
             TimeoutError: ``timeout_seconds`` ran out.
             PayloadError: The body is larger than the configured cap, or cannot be decompressed.
+        """
+        ...
+
+    async def fetch(
+        self, request: HttpRequest, sink: Sink, /, *, endpoint: str, idle_seconds: float | None
+    ) -> HttpResponse:
+        """Send once and hand the body of a good answer to a sink; any other answer comes back whole.
+
+        Raises as :meth:`send` does; ``TimeoutError`` when nothing came for ``idle_seconds``.
         """
         ...
 

@@ -41,6 +41,7 @@ class Limiter:
     def __init__(self, limits: Limits, clock: Clock) -> None:
         self._limits = limits
         self._clock = clock
+        self._unlimited = limits == Limits.unlimited()
         self._interval = 1.0 / limits.requests_per_second if limits.requests_per_second else 0.0
         self._next_turn = float("-inf")
         self._paused_until = float("-inf")
@@ -65,7 +66,9 @@ class Limiter:
             self._slots.release()
 
     def pause(self, seconds: float) -> None:
-        """Let nobody start for this many seconds: the vendor throttles, whoever asks."""
+        """Let nobody start for this many seconds: the vendor throttles, whoever asks. Unlimited means that, too."""
+        if self._unlimited:
+            return
         self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
 
     async def _acquire_slot(self, deadline: float) -> bool:

@@ -10,6 +10,7 @@ from otaclient.errors import (
     ConfigurationError,
     DeadlineExceededError,
     OtaError,
+    OutcomeUnknownError,
     RequestNotSentError,
     ResponseLostError,
 )
@@ -24,7 +25,8 @@ from otaclient.events import (
     deliver,
 )
 from otaclient.transport.clock import SYSTEM_CLOCK, Clock
-from otaclient.transport.http import HttpRequest, HttpResponse, Signer, Transport
+from otaclient.transport.exchange import Exchange, Into, Whole
+from otaclient.transport.http import HttpRequest, HttpResponse, Signer, Sink, Transport
 from otaclient.transport.limits import Limiter, Limits
 from otaclient.transport.retry import Failure, Remedy, RetryPolicy
 from otaclient.transport.tokens import TokenCache
@@ -62,6 +64,20 @@ class _Outcome:
     token: str | None
     response: HttpResponse | None = None
     failure: Failure | None = None
+
+
+def _unclear(request: HttpRequest, failure: Failure) -> OutcomeUnknownError | None:
+    """Return the error of a write that may have taken effect; ``None`` where that is clear."""
+    if request.idempotent or failure.remedy is not Remedy.REPEAT:
+        return None
+    error = failure.error
+    unknown = OutcomeUnknownError(
+        f"{request.subject or 'the request'} may or may not have taken effect: {error.message}"
+        + (f"; {request.how_to_check}" if request.how_to_check else ""),
+        **error.facts(),
+    )
+    unknown.__cause__ = error
+    return unknown
 
 
 def _counted(response: HttpResponse, attempts: int, throttles: int) -> HttpResponse:
@@ -135,14 +151,30 @@ class Session:
         """Send a request until it is answered well, and return that answer.
 
         Raises:
+            OutcomeUnknownError: The request is not idempotent, and whether it took effect cannot be known.
             OtaError: What the last attempt failed with, or :class:`~otaclient.errors.DeadlineExceededError`.
         """
-        deadline = self.deadline() if deadline is None else deadline
-        attempt, throttles, renewed = 0, 0, False
+        return await self._run(Whole(self.transport, request), self.deadline() if deadline is None else deadline)
+
+    async def fetch(self, request: HttpRequest, sink: Sink) -> HttpResponse:
+        """Fetch a body into a sink, going on where it broke off, and return the last answer without it.
+
+        There is no deadline over the whole, which may be large: ``timeout_seconds`` bounds the wait for each next
+        piece, and attempts are counted anew after progress.
+
+        Raises:
+            OtaError: As for :meth:`call`.
+        """
+        return await self._run(Into(self.transport, request, sink, self.timeout_seconds), None)
+
+    async def _run(self, exchange: Exchange, deadline: float | None) -> HttpResponse:
+        request = exchange.request
+        attempt, throttles, renewed, tries, progress = 0, 0, False, 0, 0
         while True:
-            attempt += 1
+            attempt, tries = attempt + 1, tries + 1
+            until = self.deadline() if deadline is None else deadline
             try:
-                outcome = await self._attempt(request, attempt, deadline)
+                outcome = await self._attempt(exchange, attempt, until)
             except OtaError as error:
                 error.during(operation=request.operation, backend=self.label, attempts=attempt - 1)
                 raise
@@ -152,10 +184,12 @@ class Session:
             assert failure is not None  # an attempt without a response has a failure
             failure.error.during(operation=request.operation, backend=self.label, attempts=attempt)
             if failure.remedy is Remedy.RENEW_TOKEN and not renewed and self._may_renew(outcome.token):
-                renewed = True
+                renewed, tries = True, tries - 1
                 continue
             throttles += failure.remedy is Remedy.SLOW_DOWN
-            await self._wait_or_raise(request, failure, attempt - renewed, deadline)
+            if exchange.progress > progress:
+                progress, tries = exchange.progress, 1
+            await self._wait_or_raise(request, failure, tries, until)
 
     async def aclose(self) -> None:
         """Close the pool, if it is this session's own."""
@@ -176,8 +210,9 @@ class Session:
         tokens.invalidate(token)
         return self.retry.max_attempts > 1
 
-    async def _attempt(self, request: HttpRequest, attempt: int, deadline: float) -> _Outcome:
+    async def _attempt(self, exchange: Exchange, attempt: int, deadline: float) -> _Outcome:
         """Wait for a turn, sign, send and classify, once."""
+        request = exchange.for_attempt()
         asked_at = self.clock.monotonic()
         if not await self.limiter.acquire(deadline=deadline):
             raise DeadlineExceededError("timeout_seconds ran out, or would run out, while waiting for a turn")
@@ -196,25 +231,27 @@ class Session:
                         backend=self.label, operation=request.operation, attempt=attempt, queued_seconds=waited
                     ),
                 )
-            outcome = await self._send(dialect, signed, token, deadline - started_at)
+            outcome = await self._send(dialect, exchange, signed, token, deadline - started_at)
             if self.on_event is not None:
                 deliver(self.on_event, self._finished(request, attempt, self.clock.monotonic() - started_at, outcome))
             return outcome
         finally:
             self.limiter.release()
 
-    async def _send(self, dialect: Dialect, signed: HttpRequest, token: str | None, seconds_left: float) -> _Outcome:
+    async def _send(
+        self, dialect: Dialect, exchange: Exchange, signed: HttpRequest, token: str | None, seconds_left: float
+    ) -> _Outcome:
         timeout = None if seconds_left == float("inf") else seconds_left
         try:
-            response = await self.transport.send(signed, endpoint=dialect.endpoint, timeout_seconds=timeout)
+            response = await exchange.send(signed, dialect.endpoint, timeout)
         except RequestNotSentError as error:
             return _Outcome(token=token, failure=Failure(error=error, remedy=Remedy.REPEAT_REJECTED))
         except ResponseLostError as error:
             return _Outcome(token=token, failure=Failure(error=error, remedy=Remedy.REPEAT))
         except TimeoutError as error:
-            late = DeadlineExceededError("no whole answer within timeout_seconds")
-            late.__cause__ = error
-            return _Outcome(token=token, failure=Failure(error=late))
+            return _Outcome(token=token, failure=exchange.timed_out(error))
+        if exchange.streamed:
+            return _Outcome(token=token, response=response)
         return _Outcome(token=token, response=response, failure=dialect.classify(signed, response))
 
     async def _wait_or_raise(self, request: HttpRequest, failure: Failure, attempt: int, deadline: float) -> None:
@@ -225,18 +262,12 @@ class Session:
             self._emit(Throttled(backend=self.label, operation=request.operation, retry_after_seconds=advised))
         delay = self.retry.delay(failure, attempt=attempt, idempotent=request.idempotent, roll=self.roll())
         if delay is None:
-            raise error
+            raise _unclear(request, failure) or error
         if self.clock.monotonic() + delay > deadline:
             raise DeadlineExceededError(
                 f"the next attempt would come in {delay:.1f} s, beyond timeout_seconds; the last one: {error.message}",
                 retry_after_seconds=failure.retry_after_seconds,
-                operation=error.operation,
-                backend=error.backend,
-                attempts=error.attempts,
-                status=error.status,
-                vendor_code=error.vendor_code,
-                vendor_message=error.vendor_message,
-                request_id=error.request_id,
+                **error.facts(),
             ) from error
         kind = type(error).__name__
         self._emit(

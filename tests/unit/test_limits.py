@@ -45,11 +45,20 @@ async def test_concurrency_is_bounded() -> None:
 async def test_a_pause_holds_everybody_and_only_grows() -> None:
     """A pause delays the next turn; a shorter one does not shorten it."""
     clock = HandClock()
-    limiter = Limiter(Limits.unlimited(), clock)
+    limiter = Limiter(Limits(), clock)
     limiter.pause(5)
     limiter.pause(1)
     assert await limiter.acquire(deadline=FOR_EVER)
     assert clock.slept == [5]
+
+
+async def test_unlimited_means_no_pauses_either() -> None:
+    """A harness that brings its own limits is never held back by ours."""
+    clock = HandClock()
+    limiter = Limiter(Limits.unlimited(), clock)
+    limiter.pause(5)
+    assert await limiter.acquire(deadline=FOR_EVER)
+    assert clock.slept == []
 
 
 async def test_a_pause_during_a_wait_extends_it() -> None:
