@@ -275,6 +275,8 @@ class JobProgress:
     removed: int | None = None
     as_of: datetime | None = None
     """When this was read; aware, UTC."""
+    failures: FrozenMap = attrs.field(factory=FrozenMap, converter=_frozen_map)
+    """Failed devices by reason, in the vendor's words, most frequent first; filled in by ``jobs.wait`` alone."""
 
 
 @attrs.frozen(kw_only=True)

@@ -31,6 +31,7 @@ __all__ = [
     "Backend",
     "BackendPlugin",
     "Capability",
+    "DeviceReference",
     "DeviceUpgradeRepository",
     "FirmwareContent",
     "FirmwareRepository",
@@ -39,6 +40,9 @@ __all__ = [
 ]
 
 Query: TypeAlias = FirmwareQuery | JobQuery | DeviceTaskQuery | DeviceUpgradeQuery
+DeviceReference: TypeAlias = str | DeviceTask | DeviceUpgrade
+"""A device of a job: a record that names it, or the text by which the vendor's jobs name it (``device_key`` on EnOS,
+``device_id`` on IoTDA)."""
 FirmwareContent: TypeAlias = bytes | str | PathLike[str] | AsyncIterable[bytes]
 """The bytes of a firmware file, or the path of one, or its bytes as they come."""
 
@@ -49,6 +53,8 @@ class Capability(StrEnum):
     FIRMWARE_GET = "firmware.get"
     FIRMWARE_SEARCH = "firmware.search"
     FIRMWARE_CREATE = "firmware.create"
+    FIRMWARE_UPLOAD = "firmware.upload"
+    """``firmware.create`` takes the bytes themselves; without it, only the place where the vendor finds them."""
     FIRMWARE_DELETE = "firmware.delete"
     FIRMWARE_REPORTED_VERSIONS = "firmware.reported_versions"
     FIRMWARE_DOWNLOAD = "firmware.download"
@@ -62,8 +68,13 @@ class Capability(StrEnum):
     JOBS_CANCEL_TASKS = "jobs.cancel_tasks"
     JOBS_RETRY_TASKS = "jobs.retry_tasks"
     JOBS_PROGRESS = "jobs.progress"
+    """Also ``jobs.watch`` and ``jobs.wait``."""
+    JOBS_HOLD = "jobs.hold"
+    """``NewJob(hold=True)``: a job that waits for ``jobs.start`` after its creation."""
     DEVICES_GET = "devices.get"
     DEVICES_SEARCH = "devices.search"
+    DEVICES_UPGRADING = "devices.upgrading"
+    """``DeviceUpgrade.upgrading`` can be told, at a price where ``resolve_upgrading`` is needed for it."""
 
 
 class FirmwareRepository(Protocol):
@@ -140,11 +151,11 @@ class JobRepository(Protocol):
         """Return what the job does on each device."""
         ...
 
-    async def cancel_tasks(self, job_id: JobId | str, devices: Sequence[str], /) -> None:
+    async def cancel_tasks(self, job_id: JobId | str, devices: Sequence[DeviceReference], /) -> None:
         """Cancel the upgrade of some devices of a job."""
         ...
 
-    async def retry_tasks(self, job_id: JobId | str, devices: Sequence[str], /) -> None:
+    async def retry_tasks(self, job_id: JobId | str, devices: Sequence[DeviceReference], /) -> None:
         """Try some failed devices of a job again."""
         ...
 

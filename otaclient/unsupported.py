@@ -19,7 +19,7 @@ from otaclient.models import (
     NewJob,
 )
 from otaclient.paging import Paged
-from otaclient.protocols import FirmwareContent
+from otaclient.protocols import DeviceReference, FirmwareContent
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery, JobQuery
 
 __all__ = ["UnsupportedDevices", "UnsupportedFirmware", "UnsupportedJobs"]
@@ -103,11 +103,11 @@ class UnsupportedJobs(_Refusing):
         """Refuse."""
         self._refuse("jobs.tasks")
 
-    async def cancel_tasks(self, job_id: JobId | str, devices: Sequence[str], /) -> None:
+    async def cancel_tasks(self, job_id: JobId | str, devices: Sequence[DeviceReference], /) -> None:
         """Refuse."""
         self._refuse("jobs.cancel_tasks")
 
-    async def retry_tasks(self, job_id: JobId | str, devices: Sequence[str], /) -> None:
+    async def retry_tasks(self, job_id: JobId | str, devices: Sequence[DeviceReference], /) -> None:
         """Refuse."""
         self._refuse("jobs.retry_tasks")
 

@@ -1,0 +1,135 @@
+"""Following a job, on a clock driven by hand."""
+
+from typing import Any
+
+import pytest
+
+from otaclient.errors import DeadlineExceededError, InvalidQueryError
+from otaclient.models import JobProgress, JobStatus
+from otaclient.transport.settling import WriteLag
+from otaclient.watching import is_step_back, wait_for_job, watch_job
+from support.clock import HandClock
+
+LAG = 2.0
+
+
+def at(succeeded: int, failed: int = 0, *, status: JobStatus = JobStatus.RUNNING, upgrading: int = 0) -> JobProgress:
+    """Return a reading."""
+    return JobProgress(status=status, total=10, succeeded=succeeded, failed=failed, upgrading=upgrading)
+
+
+def readings(*progress: JobProgress) -> Any:
+    """Return a reader that gives these, and the last one for ever."""
+    left = list(progress)
+
+    async def read() -> JobProgress:
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    return read
+
+
+async def watched(*progress: JobProgress, interval: float = 1.0, **options: Any) -> tuple[list[JobProgress], HandClock]:
+    """Return what a watch shows, and the clock that it used."""
+    clock = HandClock()
+    watch = watch_job(
+        readings(*progress), interval_seconds=interval, read_lag_seconds=LAG, clock=clock, roll=lambda: 0.5, **options
+    )
+    return [reading async for reading in watch], clock
+
+
+END = at(9, 1, status=JobStatus.PARTIALLY_SUCCEEDED)
+
+
+async def test_only_changes_are_shown_and_the_end_ends_it() -> None:
+    """The first reading comes at once, then every change, then the final one."""
+    shown, clock = await watched(at(0), at(0), at(3), at(3), END)
+    assert shown == [at(0), at(3), END]
+    assert clock.slept == [1.0] * 4
+
+
+async def test_read_lag_never_shows_as_a_step_back() -> None:
+    """A search that lags behind for less than the lag is not shown."""
+    shown, _ = await watched(at(5), at(3), at(4), at(6), END)
+    assert shown == [at(5), at(6), END]
+    shown, _ = await watched(at(5), at(9, 1, status=JobStatus.RUNNING), at(3), at(9, 1), END)
+    assert shown == [at(5), at(9, 1), END]
+
+
+async def test_a_lasting_step_back_is_real() -> None:
+    """Failed devices that are tried again do go back; that is shown once it has lasted for longer than the lag."""
+    shown, clock = await watched(
+        at(5, 5), at(5, 2, upgrading=3), at(5, 2, upgrading=3), at(5, 2, upgrading=3), at(5, 2, upgrading=3), END
+    )
+    assert shown == [at(5, 5), at(5, 2, upgrading=3), END]
+    assert len(clock.slept) == 5
+
+
+async def test_a_final_status_that_is_taken_back_is_a_step_back() -> None:
+    """A job that was over and runs again must last before it is believed."""
+    assert is_step_back(END, at(9, 1))
+    assert not is_step_back(at(1), at(1))
+    assert not is_step_back(JobProgress(status=JobStatus.RUNNING), at(0))
+
+
+async def test_the_deadline_ends_a_watch_with_one_more_reading() -> None:
+    """A watch that is given an end reads once more right then."""
+    shown, clock = await watched(at(1), at(2), at(3), at(4), interval=2.0, deadline=1005.0)
+    assert shown == [at(1), at(2), at(3), at(4)]
+    assert clock.slept == [2.0, 2.0, 1.0]
+
+
+async def test_jitter_stays_near_the_interval() -> None:
+    """Waits are spread around the interval."""
+    clock, rolls = HandClock(), iter([0.0, 0.25, 1.0])
+    watch = watch_job(
+        readings(at(0), at(1), at(2), END), interval_seconds=10, read_lag_seconds=LAG, clock=clock, roll=lambda: next(rolls)
+    )  # fmt: skip
+    assert len([reading async for reading in watch]) == 4
+    assert clock.slept == pytest.approx([8.0, 9.0, 12.0])
+
+
+@pytest.mark.parametrize("interval", [0, -1])
+async def test_an_interval_is_positive(interval: float) -> None:
+    """An interval of nothing would hammer the vendor."""
+    with pytest.raises(InvalidQueryError, match="interval_seconds"):
+        await watched(at(0), interval=interval)
+
+
+async def waited(
+    *progress: JobProgress, timeout: float | None = None, failures: dict[str, int] | None = None
+) -> JobProgress:
+    """Wait for a job with these readings."""
+
+    async def read_failures() -> dict[str, int]:
+        assert failures is not None, "nobody failed, so nobody needs to ask why"
+        return failures
+
+    return await wait_for_job(
+        readings(*progress), read_failures=read_failures, timeout_seconds=timeout, interval_seconds=5,
+        read_lag_seconds=LAG, clock=HandClock(), roll=lambda: 0.5,
+    )  # fmt: skip
+
+
+async def test_waiting_gives_the_end_and_the_reasons() -> None:
+    """The most frequent reason comes first; where nobody failed, nobody is asked."""
+    done = await waited(at(0), END, failures={"offline": 1, "checksum": 3, "battery": 1})
+    assert list(done.failures.items()) == [("checksum", 3), ("battery", 1), ("offline", 1)]
+    assert (await waited(at(10, status=JobStatus.SUCCEEDED))).failures == {}
+
+
+async def test_waiting_ends_at_the_deadline() -> None:
+    """The error says how far the job was; the job itself goes on."""
+    with pytest.raises(DeadlineExceededError, match=r"not ended within 12 s, and goes on; it is running: 10 total"):
+        await waited(at(1), at(2), timeout=12)
+
+
+async def test_settling_waits_out_the_rest_of_the_lag() -> None:
+    """After a write a reader waits as long as is left, and no longer; without a write not at all."""
+    clock = HandClock()
+    lag = WriteLag(2.0, clock)
+    await lag.settle()
+    lag.wrote()
+    clock.seconds += 0.5
+    await lag.settle()
+    await lag.settle()
+    assert clock.slept == [1.5]
