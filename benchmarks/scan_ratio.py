@@ -1,8 +1,8 @@
 """What a scan costs beyond reading the same pages with bare aiohttp, as a ratio of the two in one run.
 
-Both sides ask one page server, in a process of its own, for the same pages with the same concurrency, in turns. Each pair
-gives one ratio of processor time; the median of the pairs is the figure, because a machine's speed drifts from minute to
-minute, but hardly within a pair.
+Both sides ask one page server, in a process of its own, for the same pages with the same concurrency, in turns. Each
+pair gives one ratio of processor time; the median of the pairs is the figure, because a machine's speed drifts from
+minute to minute, but hardly within a pair.
 
     python benchmarks/scan_ratio.py [--pairs 11] [--devices 40000] [--concurrency 32] [--json FILE]
     python benchmarks/scan_ratio.py --smoke        does it run? (no figure to quote)
@@ -81,7 +81,8 @@ async def measure(endpoint: str, options: argparse.Namespace) -> dict[str, dict[
         for pair in range(options.pairs + 1):
             floor = await cpu_seconds(lambda: bare(endpoint, pages, options.concurrency), pages)
             ours = await cpu_seconds(
-                lambda rows=by_row: scanned(endpoint, options.devices, options.concurrency, by_row=rows), options.devices
+                lambda rows=by_row: scanned(endpoint, options.devices, options.concurrency, by_row=rows),
+                options.devices,
             )
             if pair:  # the first pair warms up
                 ratios.append(ours / floor)
@@ -116,7 +117,8 @@ def main() -> None:
             figures = asyncio.run(measure(endpoint, options))
         finally:
             server.terminate()
-    print(f"{options.devices:,} devices, pages of {PAGE_SIZE}, concurrency {options.concurrency}; CPU, x bare aiohttp read loop")
+    print(f"{options.devices:,} devices, pages of {PAGE_SIZE}, concurrency {options.concurrency}")
+    print("processor time, as a multiple of a bare aiohttp read loop over the same pages:")
     for name, figure in figures.items():
         low, middle, high = figure["lower_quartile"], figure["median"], figure["upper_quartile"]
         print(f"  {name:18} {middle:5.2f}   (quartiles {low:.2f} to {high:.2f}, {figure['pairs']:.0f} pairs)")

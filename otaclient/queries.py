@@ -101,7 +101,8 @@ def _valid_instant(_instance: Any, field: "attrs.Attribute[Any]", value: Any) ->
 def _valid_member(enum: type[StrEnum]) -> _Validator:
     def validate(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         if value is not None and (not isinstance(value, enum) or value.name == "UNKNOWN"):
-            raise InvalidQueryError(f"{field.name} is {value!r}: it must be one of {', '.join(_searchable(enum))}")
+            shown = value.value if isinstance(value, enum) else value
+            raise InvalidQueryError(f"{field.name} is {shown!r}: it must be one of {', '.join(_searchable(enum))}")
 
     return validate
 

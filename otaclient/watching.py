@@ -113,7 +113,7 @@ async def wait_for_job(
         raise DeadlineExceededError(
             f"the job has not ended within {timeout_seconds} s, and goes on; {_in_words(last)}", operation="jobs.wait"
         )
-    failures = await read_failures() if last.failed else {}
+    failures: Mapping[str, int] = await read_failures() if last.failed else dict[str, int]()
     ranked = sorted(failures.items(), key=lambda item: (-item[1], item[0]))
     return attrs.evolve(last, failures=FrozenMap(dict(ranked)))
 

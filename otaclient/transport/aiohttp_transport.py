@@ -103,6 +103,8 @@ class AiohttpTransport:
             raise
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError) as error:
             raise RequestNotSentError(f"cannot connect to {endpoint}: {_words(error)}") from error
+        except aiohttp.SocketTimeoutError as error:
+            raise TimeoutError(_words(error)) from error
         except aiohttp.InvalidURL as error:
             raise RequestNotSentError(f"{endpoint} is not an address that can be reached") from error
         except aiohttp.ClientPayloadError as error:

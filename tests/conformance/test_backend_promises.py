@@ -106,7 +106,10 @@ async def test_cursors_of_other_listings_are_refused(service: Service) -> None:
         cursor = page.cursor
         break
     before = service.requests
-    elsewhere = [service.backend.jobs.search(), service.backend.devices.search(DeviceUpgradeQuery(versions=["1.0"]))]
+    elsewhere: list[Any] = [
+        service.backend.jobs.search(),
+        service.backend.devices.search(DeviceUpgradeQuery(versions=["1.0"])),
+    ]
     for listing in elsewhere:
         with pytest.raises(InvalidQueryError, match="cursor cannot be used"):
             listing.pages(cursor=cursor)
@@ -167,7 +170,7 @@ async def test_all_firmware(service: Service) -> None:
 async def test_firmware_filters(service: Service) -> None:
     """Each filter finds exactly what it describes."""
     some = service.firmware[1]
-    queries = [
+    queries: list[tuple[FirmwareQuery, Any]] = [
         (FirmwareQuery(version=some.version), lambda record: record.version == some.version),
         (FirmwareQuery(kinds=["firmware"]), lambda record: record.kind is FirmwareKind.FIRMWARE),
     ]
@@ -273,7 +276,7 @@ async def test_one_call_is_one_request(service: Service) -> None:
     plain = service.backend.with_options(retry=RetryPolicy.none(), limits=Limits.unlimited())
     await plain.authenticate()
     assert service.requests == 0
-    calls = [
+    calls: list[Any] = [
         lambda: plain.firmware.get(service.firmware[0].firmware_id),
         lambda: plain.jobs.get(service.jobs[0].job_id),
         lambda: plain.devices.search().first(1),
@@ -379,7 +382,7 @@ async def test_fetch_each_over_jobs_and_firmware(service: Service) -> None:
     async with otaclient.fetch_each(keys, service.backend.jobs.get, concurrency=4) as outcomes:
         found = {outcome.key: outcome async for outcome in outcomes}
     assert set(found) == set(keys)
-    assert isinstance(found[NO_SUCH_ID].error, NotFoundError)  # type: ignore[index]
+    assert isinstance(found[NO_SUCH_ID].error, NotFoundError)
     assert all(found[job.job_id].value for job in service.jobs)
     firmware = [record.firmware_id for record in service.firmware]
     async with otaclient.fetch_each(firmware, service.backend.firmware.get) as records:

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -18,10 +19,13 @@ import attrs
 import pytest
 
 from otaclient.cli import main
-from otaclient.cli.emulator import emulator_class, emulator_names
+from otaclient.cli.emulator import _is_loopback, emulator_class, emulator_names
+from otaclient.cli.listing import say
 from otaclient.cli.output import record
 from otaclient.cli.progress import ProgressBar
 from otaclient.emulator import EmulatorServer, Fleet
+from otaclient.fleet.ledger import Verdict
+from otaclient.fleet.scan import Scan
 
 VENDORS = ("enos", "iotda")
 DEVICES = 700
@@ -260,6 +264,53 @@ def test_reader_that_has_seen_enough_ends_the_command_quietly(run: Run, monkeypa
     assert (result.code, result.err) == (0, "")
 
 
+@pytest.mark.usefixtures("settings")
+def test_uncertain_scan_has_an_exit_code_of_its_own(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scan that ended uncertain exits 3."""
+    uncertain(monkeypatch)
+    result = run("devices", "scan", "--format", "csv")
+    assert result.code == 3
+    assert result.err.startswith("uncertain: ")
+
+
+def uncertain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every scan end uncertain."""
+    original = Scan.certificate
+    assert isinstance(original, property)
+    certificate = original.fget
+    assert certificate is not None
+    monkeypatch.setattr(
+        Scan, "certificate", property(lambda scan: attrs.evolve(certificate(scan), verdict=Verdict.UNCERTAIN))
+    )
+
+
+@pytest.mark.usefixtures("settings")
+def test_interrupted_scan_to_standard_output_counts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a file, the message says how many devices were printed."""
+    monkeypatch.setattr(ProgressBar, "update", lambda *arguments: signal.raise_signal(signal.SIGINT))
+    result = run("devices", "scan", "--backend", "enos", "--format", "jsonl")
+    assert result.code == 130
+    assert "devices so far\ninterrupted\n" in result.err
+
+
+@pytest.mark.usefixtures("settings")
+def test_scan_that_fails_at_once_leaves_nothing(run: Run, clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first device there is nothing to keep, so nothing stands in the way of the next run."""
+    monkeypatch.setenv("OTACLIENT_ENOS_APP_SECRET", "hunter2")
+    run("devices", "scan", "--backend", "enos", "--out", "fleet.csv").refused(1, "app_secret")
+    assert list(clean.iterdir()) == []
+
+
+@pytest.mark.usefixtures("settings")
+def test_tables_on_a_terminal_fit_and_say_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a narrow terminal some columns are left out, and a message names them."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    result = run("jobs", "list", "--backend", "iotda")
+    assert all(len(line) <= 60 for line in result.out.splitlines())
+    assert result.err.startswith("no room for the columns ")
+
+
 # --- what bad input gets ---------------------------------------------------------------------------------------------
 
 
@@ -408,9 +459,33 @@ def test_demo_adds_up(run: Run) -> None:
     assert totals == [300, 300, 600]
 
 
-def test_demo_of_empty_fleets_works(run: Run) -> None:
-    """No device is no error."""
+def test_demo_fits_a_narrow_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Versions that do not fit on one line take two, unbroken."""
+    monkeypatch.setenv("COLUMNS", "80")
+    result = run("demo", "--devices", "300", "--seed", "5")
+    assert all(len(line) <= 80 for line in result.out.splitlines())
+    assert any(re.fullmatch(r" +\d+ others \d+ *", line) for line in result.out.splitlines())
+
+
+def test_demo_of_tiny_fleets_works(run: Run) -> None:
+    """No device is no error, and a few versions are shown without a rest."""
     assert "hold 0 devices" in run("demo", "--devices", "0").out
+    tiny = run("demo", "--devices", "2")
+    assert tiny.code == 0
+    assert " others " not in tiny.out
+
+
+def test_demo_names_the_program_as_it_was_called(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What to type next works also where the program is not on the path."""
+    monkeypatch.setattr(sys, "argv", [".venv/bin/otaclient"])
+    monkeypatch.setenv("PATH", "")
+    assert ".venv/bin/otaclient emulator enos" in run("demo", "--devices", "2").out
+
+
+def test_demo_of_an_uncertain_scan_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scan that ends uncertain exits 3."""
+    uncertain(monkeypatch)
+    assert run("demo", "--devices", "2").code == 3
 
 
 def test_demo_fails_when_the_totals_do_not_add_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -458,6 +533,57 @@ def test_emulator_prints_how_to_reach_it_and_stops_on_interrupt(vendor: str) -> 
     assert len(listed.stdout.splitlines()) == 50
     assert message.startswith(b"50 devices")
     assert (process.returncode, rest) == (130, b"interrupted\n")
+
+
+@pytest.mark.parametrize("loopback", [True, False])
+def test_emulator_warns_on_an_open_address(run: Run, monkeypatch: pytest.MonkeyPatch, loopback: bool) -> None:
+    """An address that others can reach is noted; Ctrl-C ends the emulator."""
+    last = "Ctrl-C stops it." if loopback else "other machines may reach it"
+
+    def interrupting(message: str) -> None:
+        say(message)
+        if last in message:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("otaclient.cli.emulator.say", interrupting)
+    monkeypatch.setattr("otaclient.cli.emulator._is_loopback", lambda host: loopback)
+    result = run("emulator", "enos", "--port", "0", "--devices", "20")
+    assert result.code == 130
+    assert result.err.startswith("20 devices of 3 products")
+    assert ("other machines" in result.err) is not loopback
+    assert result.out.startswith("# enos emulator on http://127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("localhost", True),
+        ("192.0.2.1", False),
+        ("box", False),
+    ],
+)
+def test_loopback_addresses_are_known(host: str, loopback: bool) -> None:
+    """Only addresses of this machine need no warning."""
+    assert _is_loopback(host) is loopback
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], [], ["devices", "scan", "--help"]])
+def test_help_and_version_are_data(run: Run, words: list[str]) -> None:
+    """Help is asked for, so it goes to standard output and exits 0."""
+    result = run(*words)
+    assert (result.code, result.err) == (0, "")
+    assert result.out
+
+
+def test_output_may_be_any_stream(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command writes to whatever stands for standard output."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert run("backends", "--format", "jsonl").code == 0
+    assert len(stream.getvalue().splitlines()) == 2
 
 
 def test_emulator_names_are_the_entry_points() -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import anyio
 import pytest
-from otaclient_enos.emulator import EnosEmulator
-from otaclient_iotda.emulator import IotdaEmulator
 
 from otaclient.emulator import Fleet
+from otaclient_enos.emulator import EnosEmulator
+from otaclient_iotda.emulator import IotdaEmulator
 
 README = Path(__file__).parents[2] / "README.md"
 

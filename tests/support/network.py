@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from otaclient.errors import AuthenticationError, InvalidQueryError, RateLimitedError, ServerError
-from otaclient.transport.http import HttpRequest, HttpResponse, retry_after_seconds
+from otaclient.transport.http import HttpRequest, HttpResponse, Sink, retry_after_seconds
 from otaclient.transport.retry import Failure, Remedy
 from otaclient.transport.session import Dialect, Session
 from otaclient.transport.tokens import TokenCache
@@ -35,6 +35,15 @@ class ScriptedTransport:
         if isinstance(answer, Exception):
             raise answer
         return answer if isinstance(answer, HttpResponse) else answer(request)
+
+    async def fetch(
+        self, request: HttpRequest, sink: Sink, /, *, endpoint: str, idle_seconds: float | None
+    ) -> HttpResponse:
+        """Play the next answer; hand its body to the sink where that takes it."""
+        response = await self.send(request, endpoint=endpoint, timeout_seconds=idle_seconds)
+        if await sink.begin(response.status, response.headers):
+            await sink.write(response.body)
+        return response
 
     async def aclose(self) -> None:
         """Count."""

@@ -91,8 +91,13 @@ async def echo(request: web.Request) -> web.Response:
 async def test_what_is_built_is_what_is_sent() -> None:
     """Path, query, headers and body arrive byte for byte; names of answer headers are in lower case."""
     request = HttpRequest(
-        operation="o", method="POST", path="/a%2Fb", query=(("q", "x y+z/ä"),), headers={"Content-Type": "application/json"}, body=b'{"a":1}'
-    )  # fmt: skip
+        operation="o",
+        method="POST",
+        path="/a%2Fb",
+        query=(("q", "x y+z/ä"),),
+        headers={"Content-Type": "application/json"},
+        body=b'{"a":1}',
+    )
     async with serving(echo) as endpoint, transport(user_agent_suffix="plant-7/1") as network:
         response = await network.send(request, endpoint=endpoint, timeout_seconds=5)
         again = await network.send(GET, endpoint=endpoint, timeout_seconds=None)
@@ -167,9 +172,13 @@ async def test_an_unusable_address_was_not_sent() -> None:
 
 @pytest.mark.parametrize(
     "reply",
-    [None, b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbroken", b"broken nonsense\r\n\r\n",
-     b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\nbroken"],
-)  # fmt: skip
+    [
+        None,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbroken",
+        b"broken nonsense\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\nbroken",
+    ],
+)
 async def test_a_broken_answer_is_a_lost_one(reply: bytes | None) -> None:
     """Hanging up, a cut body, nonsense and a body that cannot be inflated: the request went out, the answer is lost."""
     async with raw_server(lambda _n: reply) as (endpoint, served), transport() as network:
@@ -203,12 +212,15 @@ async def test_the_time_limit_is_kept() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        aiohttp.ClientOSError("reset"), aiohttp.ServerDisconnectedError(), aiohttp.ClientPayloadError("cut"),
-        ConnectionResetError("reset"), aiohttp.ClientConnectionResetError("closing"),
+        aiohttp.ClientOSError("reset"),
+        aiohttp.ServerDisconnectedError(),
+        aiohttp.ClientPayloadError("cut"),
+        ConnectionResetError("reset"),
+        aiohttp.ClientConnectionResetError("closing"),
     ],
-)  # fmt: skip
+)
 async def test_no_exception_of_the_library_below_comes_out(error: Exception) -> None:
-    """Whatever breaks between sending and the whole answer is a ``ResponseLostError`` with the original as its cause."""
+    """Whatever breaks between sending and the whole answer is a ``ResponseLostError``, the original its cause."""
     with aioresponses() as mocked:
         mocked.get("https://api.example/a%2Fb?q=x%20y%2Bz%2F%C3%A4", exception=error, repeat=True)
         mocked.get("https://api.example/", exception=error)

@@ -20,7 +20,7 @@ from otaclient.errors import (
 from otaclient.models import JobId
 from otaclient.protocols import Backend, Capability
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery, JobQuery
-from otaclient.transport.http import HttpRequest, HttpResponse
+from otaclient.transport.http import HttpResponse
 from otaclient.transport.limits import Limits
 from otaclient.transport.retry import RetryPolicy
 from otaclient.transport.session import Session
@@ -47,7 +47,9 @@ EMPTY = {"packages": [], "batchtasks": [], "devices": [], "page": {"count": 0}}
 def reply(body: Any, status: int = 200, **headers: str) -> HttpResponse:
     """Return an answer."""
     raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    return HttpResponse(status=status, body=raw, headers={name.replace("_", "-"): text for name, text in headers.items()})
+    return HttpResponse(
+        status=status, body=raw, headers={name.replace("_", "-"): text for name, text in headers.items()}
+    )
 
 
 def opened(*answers: Any, **settings: Any) -> tuple[IotdaBackend, ScriptedTransport]:
@@ -70,7 +72,9 @@ def granted(token: str, hours: int = 24) -> HttpResponse:
 
 async def test_one_firmware_one_job_one_device() -> None:
     """Each get is one signed request, and gives the model with the client's label."""
-    answers = [reply((SAMPLES / f"iotda-show-{name}.json").read_bytes()) for name in ("package", "batch-task", "device")]
+    answers = [
+        reply((SAMPLES / f"iotda-show-{name}.json").read_bytes()) for name in ("package", "batch-task", "device")
+    ]
     iotda, network = opened(*answers)
     firmware = await iotda.firmware.get("b1c6a2f04f0d4a0b9b3a7c2f7d1e5a10")
     job = await iotda.jobs.get("65d31bf2581ed33a42a58d76")
@@ -93,8 +97,16 @@ async def test_searches_walk_all_partitions() -> None:
     assert [found.firmware_id async for found in iotda.firmware.search()] == ["p"] * 3
     assert [found.job_id async for found in iotda.jobs.search()] == ["a1"] * 3
     assert [found.device_id async for found in iotda.devices.search()] == ["d"]
-    assert [request.query[0][1] for request in network.sent[:6:2]] == ["firmwarePackage", "softwarePackage", "modulePackage"]
-    assert [request.query[0][1] for request in network.sent[6:12:2]] == ["firmwareUpgrade", "softwareUpgrade", "moduleUpgrade"]
+    assert [request.query[0][1] for request in network.sent[:6:2]] == [
+        "firmwarePackage",
+        "softwarePackage",
+        "modulePackage",
+    ]
+    assert [request.query[0][1] for request in network.sent[6:12:2]] == [
+        "firmwareUpgrade",
+        "softwareUpgrade",
+        "moduleUpgrade",
+    ]
     assert len(network.sent) == 14
 
 
@@ -104,9 +116,9 @@ async def test_a_walk_goes_on_from_its_cursor_and_from_no_other() -> None:
     iotda, network = opened(reply(page), reply(EMPTY))
     first = await anext(iotda.devices.search().pages())
     assert first.cursor is not None
-    assert [found async for found in iotda.devices.search().pages(cursor=first.cursor)][0].items == ()
+    assert (await anext(iotda.devices.search().pages(cursor=first.cursor))).items == ()
     assert dict(network.sent[1].query)["marker"] == "a" * 24
-    strangers = [
+    strangers: list[Any] = [
         iotda.devices.search(DeviceUpgradeQuery(products=["x"])),
         iotda.with_options(owner_id="space").devices.search(),
         opened(project_id="p2")[0].devices.search(),
@@ -114,7 +126,7 @@ async def test_a_walk_goes_on_from_its_cursor_and_from_no_other() -> None:
     ]
     for listing in strangers:
         with pytest.raises(InvalidQueryError, match="cursor"):
-            await anext(listing.pages(cursor=first.cursor))  # type: ignore[arg-type]
+            await anext(listing.pages(cursor=first.cursor))
     assert len(network.sent) == 2
 
 
@@ -178,7 +190,7 @@ async def test_a_payload_error_names_backend_and_attempts() -> None:
     iotda, _ = opened(reply({"version": "1"}, x_request_id="r"))
     with pytest.raises(PayloadError) as caught:
         await iotda.firmware.get("a")
-    error = pickle.loads(pickle.dumps(caught.value))
+    error = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own bytes
     assert (error.backend, error.operation, error.attempts, error.request_id) == ("north", "firmware.get", 1, "r")
 
 
@@ -239,9 +251,7 @@ async def test_derived_signatures_for_a_dedicated_host() -> None:
     """The region comes from the host; instance and security token go along."""
     credentials = AkSkCredentials(access_key="AK", secret_key="very-secret", security_token="sts")
     host = "9bc34abcde.st1.iotda-app.cn-north-4.myhuaweicloud.com"
-    iotda, network = opened(
-        reply(EMPTY), endpoint=f"https://{host}", credentials=credentials, instance_id="i1"
-    )
+    iotda, network = opened(reply(EMPTY), endpoint=f"https://{host}", credentials=credentials, instance_id="i1")
     assert [row async for row in iotda.devices.search()] == []
     headers = network.sent[0].headers
     assert headers["Authorization"].startswith("V11-HMAC-SHA256 Credential=AK/20260102/cn-north-4/iotdm, ")
@@ -309,11 +319,7 @@ async def test_a_secret_of_a_device_never_leaves_the_library() -> None:
 
 async def test_each_attempt_is_signed_afresh() -> None:
     """A repeated request carries the date of its own attempt."""
-    iotda, network = opened(reply(b"", 503), _later, reply(EMPTY))
+    iotda, network = opened(reply(b"", 503, retry_after="5"), reply(b"", 429, retry_after="20"), reply(EMPTY))
     assert [row async for row in iotda.devices.search()] == []
     dates = [request.headers["X-Sdk-Date"] for request in network.sent]
     assert len(set(dates)) == len(dates) == 3
-
-
-def _later(_request: HttpRequest) -> HttpResponse:
-    return reply(b"", 429, retry_after="20")

@@ -158,9 +158,7 @@ def test_keys_are_the_default() -> None:
         PROJECT_ID="p1", APP_ID="space", INSTANCE_ID="i1", ACCESS_KEY="AK", SECRET_KEY="sk", SECURITY_TOKEN="st"
     )
     expected = AkSkCredentials(access_key="AK", secret_key=Secret("sk"), security_token=Secret("st"))
-    assert made == IotdaConfig(
-        endpoint=SHARED, project_id="p1", app_id="space", instance_id="i1", credentials=expected
-    )
+    assert made == IotdaConfig(endpoint=SHARED, project_id="p1", app_id="space", instance_id="i1", credentials=expected)
 
 
 def test_auth_derived_always_derives() -> None:

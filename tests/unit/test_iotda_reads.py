@@ -1,4 +1,4 @@
-"""IoTDA listings: how a query splits into walks, what the vendor filters, what is filtered here, how pages become models."""
+"""IoTDA listings: how a query splits into walks, what is filtered where, how pages become models."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -73,7 +73,7 @@ def test_firmware_takes_one_walk_for_each_type() -> None:
 
 def test_firmware_takes_one_walk_for_each_kind_and_product() -> None:
     """Kinds and products multiply; version and owner are in every walk."""
-    plan = plan_firmware(FirmwareQuery(kinds=["software", "module"], products=["a", "b"], version="V2", owner_id="o"))  # type: ignore[list-item]
+    plan = plan_firmware(FirmwareQuery(kinds=["software", "module"], products=["a", "b"], version="V2", owner_id="o"))
     both = {"app_id": "o", "version": "V2"}
     assert walks(plan) == [
         ("softwarePackage a", {"package_type": "softwarePackage", "product_id": "a", **both}),
@@ -86,7 +86,7 @@ def test_firmware_takes_one_walk_for_each_kind_and_product() -> None:
 
 def test_one_walk_has_no_label() -> None:
     """A label tells walks apart; where there is one, there is nothing to tell."""
-    assert walks(plan_firmware(FirmwareQuery(kinds=["firmware"]))) == [("", {"package_type": "firmwarePackage"})]  # type: ignore[list-item]
+    assert walks(plan_firmware(FirmwareQuery(kinds=["firmware"]))) == [("", {"package_type": "firmwarePackage"})]
     assert walks(plan_devices(DeviceUpgradeQuery())) == [("", {})]
 
 
@@ -134,7 +134,9 @@ def test_a_status_that_is_two_states_is_filtered_here() -> None:
 
 def test_packages_and_names_of_tasks_are_filtered_here() -> None:
     """A task matches with any of its packages, and with its name in any case; all filters must agree."""
-    source, _ = reads(plan_jobs(JobQuery(firmware_ids=["a", "b"], name_contains="Night", locale="default", kind="upgrade")))  # type: ignore[arg-type]
+    source, _ = reads(
+        plan_jobs(JobQuery(firmware_ids=["a", "b"], name_contains="Night", locale="default", kind="upgrade"))
+    )
     assert source.filtered_here == ("firmware_ids", "name_contains")
     named = LocalizedText(default="the NIGHT shift")
     assert source.keep(job(firmware_ids=(FirmwareId("x"), FirmwareId("b")), name=named))
@@ -146,8 +148,10 @@ def test_packages_and_names_of_tasks_are_filtered_here() -> None:
 def test_devices() -> None:
     """One walk for each product; times of registration are widened to whole seconds; versions are filtered here."""
     plan = plan_devices(
-        DeviceUpgradeQuery(products=["a", "b"], versions=["1", "2"], registered_after=AT, registered_before=AT.replace(second=7))
-    )  # fmt: skip
+        DeviceUpgradeQuery(
+            products=["a", "b"], versions=["1", "2"], registered_after=AT, registered_before=AT.replace(second=7)
+        )
+    )
     times = {"start_time": "20260102T030405Z", "end_time": "20260102T030408Z"}
     assert walks(plan) == [("a", {"product_id": "a", **times}), ("b", {"product_id": "b", **times})]
     source, _ = reads(plan)
@@ -170,7 +174,7 @@ def test_devices() -> None:
         (plan_jobs, JobQuery(products=["a"]), "give firmware_ids"),
         (plan_jobs, JobQuery(firmware_versions=["1"]), "give firmware_ids"),
         (plan_jobs, JobQuery(firmware_name_contains="x"), "give firmware_ids"),
-        (plan_jobs, JobQuery(kind="verification"), "kind is verification"),  # type: ignore[arg-type]
+        (plan_jobs, JobQuery(kind="verification"), "kind is verification"),
         (plan_jobs, JobQuery(locale="zh_CN", name_contains="x"), "have no translations"),
         (plan_jobs, JobQuery(locale="default"), "nothing to look for"),
         (plan_jobs, JobQuery(owner_id="a/b"), "owner_id"),
@@ -197,7 +201,7 @@ def test_resolving_upgrades_is_not_part_of_this_version(upgrading: bool | None) 
 async def test_a_window_becomes_a_page() -> None:
     """A fetch asks for the walk's filters and the window; the page keeps its bytes until they are decoded."""
     rows = [{"package_id": "a", "version": "1"}, {"package_id": "b", "version": "2", "package_type": "softwarePackage"}]
-    source, network = reads(plan_firmware(FirmwareQuery(kinds=["firmware"])), page("packages", *rows))  # type: ignore[list-item]
+    source, network = reads(plan_firmware(FirmwareQuery(kinds=["firmware"])), page("packages", *rows))
     (walk,) = source.partitions()
     raw = await source.fetch(walk, MarkerWindow(MARKER, 2, 4))
     sent = network.sent[0]

@@ -41,8 +41,8 @@ def pairs_of(vector: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the query as text pairs: a list is a repeated name, a boolean is lower case."""
     pairs: list[tuple[str, str]] = []
     for name, value in vector["query_pairs_before_encoding"]:
-        for single in value if isinstance(value, list) else [value]:
-            pairs.append((name, str(single).lower() if isinstance(single, bool) else str(single)))
+        singles = value if isinstance(value, list) else [value]
+        pairs += [(name, str(one).lower() if isinstance(one, bool) else str(one)) for one in singles]
     return pairs
 
 

@@ -26,7 +26,8 @@ def read_all(rows: list[int], paging: Paging, *, total: Any, seed: int, most: in
     source = ListSource(rows, paging=paging)
     source.total = total
     partition = source.partitions()[0]
-    walk, rng, seen, requests = walk_of(paging), random.Random(seed), [], 0
+    walk, rng, requests = walk_of(paging), random.Random(seed), 0
+    seen: list[str] = []
     under_way: list[Any] = []
     while not walk.finished:
         window = walk.ready()
@@ -60,7 +61,7 @@ def test_a_walk_reads_every_row_once(paging: Paging, count: int, total: Any, see
 
 @pytest.mark.parametrize(("count", "requests"), [(0, 1), (5, 1), (10, 2), (35, 4), (40, 5)])
 def test_page_numbers_ask_for_no_more_than_needed(count: int, requests: int) -> None:
-    """With a true total and a last page that is short, no page is asked for in vain; a full one needs a look behind it."""
+    """With a true total and a short last page, no page is asked for in vain; a full one needs a look behind it."""
     assert read_all(list(range(count)), PAGE_NUMBERS, total=lambda rows: rows, seed=1)[1] == requests
 
 
@@ -80,7 +81,7 @@ def test_page_numbers_begin_alone_and_then_run_together() -> None:
 
 
 def test_markers_hop_on_the_last_offset_of_a_wave() -> None:
-    """The first page goes alone, then all offsets below its marker; the next wave begins when the last of them is there."""
+    """The first page goes alone, then all offsets below its marker; the next wave begins behind the last of them."""
     walk = MarkerWalk(Markers(largest_page=10, default_page=10, largest_offset=20), 10)
     assert (walk.ready(), walk.ready()) == (MarkerWindow(None, 10), None)
     walk.record(MarkerWindow(None, 10), PageFacts(rows=10, total=1000, marker="ff"))

@@ -50,20 +50,25 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_entry_points", lambda: found)
 
 
+def open_toy(name: str, **options: Any) -> Any:
+    """Open the toy backend, which is just a pair."""
+    return otaclient.open_backend(name, **options)
+
+
 def test_backends_open_with_their_options() -> None:
     """The plug-in gets its configuration and a session with the caller's options; nothing is sent."""
     config = ToyConfig(endpoint="https://x")
-    given, session = otaclient.open_backend("toy", config=config, timeout_seconds=7, limits=Limits(concurrency=3))  # type: ignore[misc]
+    given, session = open_toy("toy", config=config, timeout_seconds=7, limits=Limits(concurrency=3))
     assert given is config
     assert (session.label, session.timeout_seconds, session.limits.concurrency) == ("toy", 7, 3)
-    _, named = otaclient.open_backend("toy", config=config, label="plant-7")  # type: ignore[misc]
+    _, named = open_toy("toy", config=config, label="plant-7")
     assert named.label == "plant-7"
 
 
 def test_settings_fill_a_missing_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a configuration, the environment gives it."""
     monkeypatch.setenv("OTACLIENT_TOY_ENDPOINT", "https://from-env")
-    config, _ = otaclient.open_backend("toy")  # type: ignore[misc]
+    config, _ = open_toy("toy")
     assert config == ToyConfig(endpoint="https://from-env")
 
 
@@ -83,14 +88,15 @@ def test_a_backend_that_cannot_be_loaded_says_why() -> None:
 def test_contradicting_arguments_are_refused() -> None:
     """A configuration and a profile, or another backend's configuration, cannot both be meant."""
     with pytest.raises(ConfigurationError, match="leave profile out"):
-        otaclient.open_backend("toy", config=ToyConfig(endpoint="x"), profile="plant-7")
+        open_toy("toy", config=ToyConfig(endpoint="x"), profile="plant-7")
     with pytest.raises(ConfigurationError, match="takes a ToyConfig, not a str"):
-        otaclient.open_backend("toy", config="https://x")
+        open_toy("toy", config="https://x")
 
 
 async def test_what_is_unsupported_refuses_before_any_request() -> None:
     """Every method of the bare repositories names its operation and the backend."""
-    firmware, jobs, devices = (cls(label="toy") for cls in (UnsupportedFirmware, UnsupportedJobs, UnsupportedDevices))
+    firmware, jobs = UnsupportedFirmware(label="toy"), UnsupportedJobs(label="toy")
+    devices = UnsupportedDevices(label="toy")
     record = Firmware(backend="toy", firmware_id=FirmwareId("f"), version="1")
     job = NewJob(name=LocalizedText(default="n"), firmware_ids=(FirmwareId("f"),))
     calls: dict[str, Any] = {
@@ -113,7 +119,11 @@ async def test_what_is_unsupported_refuses_before_any_request() -> None:
         "devices.search": devices.search,
         "devices.get": lambda: devices.get("d"),
     }
-    features = {"jobs.hold", "devices.upgrading", "firmware.upload"}  # of operations that have a capability of their own
+    features = {
+        "jobs.hold",
+        "devices.upgrading",
+        "firmware.upload",
+    }  # of operations that have a capability of their own
     assert set(calls) | features == {capability.value for capability in otaclient.Capability}
     for operation, call in calls.items():
         with pytest.raises(UnsupportedOperationError, match=f"toy {operation}: this backend has no such operation"):

@@ -55,14 +55,31 @@ def response(body: bytes) -> HttpResponse:
 def test_everything_fits() -> None:
     """Each shape is read as it is; unknown keys are ignored."""
     value = {
-        "firmwareId": "a", "count": 1, "share": 2, "flag": False, "size": "7", "inner": {"defaultValue": "x", "byLocale": {"en": "y"}},
-        "texts": ["a"], "inners": [{"defaultValue": "z"}], "anything": [1], "ODD": "o", "new": {"since": 3},
-    }  # fmt: skip
+        "firmwareId": "a",
+        "count": 1,
+        "share": 2,
+        "flag": False,
+        "size": "7",
+        "inner": {"defaultValue": "x", "byLocale": {"en": "y"}},
+        "texts": ["a"],
+        "inners": [{"defaultValue": "z"}],
+        "anything": [1],
+        "ODD": "o",
+        "new": {"since": 3},
+    }
     outer = structure(CONVERTER, value, Outer, request=REQUEST, response=response(b""))
     assert outer == Outer(
-        firmware_id="a", count=1, share=2, flag=False, size="7", inner=Inner(default_value="x", by_locale={"en": "y"}),
-        texts=("a",), inners=(Inner(default_value="z"),), anything=[1], odd="o",
-    )  # fmt: skip
+        firmware_id="a",
+        count=1,
+        share=2,
+        flag=False,
+        size="7",
+        inner=Inner(default_value="x", by_locale={"en": "y"}),
+        texts=("a",),
+        inners=(Inner(default_value="z"),),
+        anything=[1],
+        odd="o",
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,11 +96,17 @@ def test_everything_fits() -> None:
         ({"firmwareId": "a", "texts": "abc"}, "expected array, got text @ $.texts"),
         ({"firmwareId": "a", "texts": ["a", 1]}, "expected text, got whole number @ $.texts[1]"),
         ({"firmwareId": "a", "inner": []}, "expected object, got array @ $.inner"),
-        ({"firmwareId": "a", "inner": {"defaultValue": "x", "byLocale": []}}, "expected object, got array @ $.inner.by_locale"),
-        ({"firmwareId": "a", "inners": [{"defaultValue": 3}]}, "expected text, got whole number @ $.inners[0].default_value"),
+        (
+            {"firmwareId": "a", "inner": {"defaultValue": "x", "byLocale": []}},
+            "expected object, got array @ $.inner.by_locale",
+        ),
+        (
+            {"firmwareId": "a", "inners": [{"defaultValue": 3}]},
+            "expected text, got whole number @ $.inners[0].default_value",
+        ),
         ([], "expected object, got array @ $"),
     ],
-)  # fmt: skip
+)
 def test_nothing_is_coerced(value: Any, problem: str) -> None:
     """Another type is an error that names the path, never a value made up of it."""
     with pytest.raises(PayloadError) as caught:
@@ -116,8 +139,13 @@ def test_only_documented_errors_come_out(value: Any) -> None:
 def test_one_bad_row_does_not_lose_the_others() -> None:
     """Good rows come back, and an error for each bad one with its place in the page."""
     rows, errors = structure_rows(
-        CONVERTER, [{"firmwareId": "a"}, {"firmwareId": 1}, {"firmwareId": "c"}], Outer, path="$.data", request=REQUEST, response=response(b"")
-    )  # fmt: skip
+        CONVERTER,
+        [{"firmwareId": "a"}, {"firmwareId": 1}, {"firmwareId": "c"}],
+        Outer,
+        path="$.data",
+        request=REQUEST,
+        response=response(b""),
+    )
     assert [row.firmware_id for row in rows] == ["a", "c"]
     assert [error.problems for error in errors] == [("expected text, got whole number @ $.data[1].firmware_id",)]
 

@@ -111,14 +111,17 @@ def test_frozen_maps() -> None:
         (lambda: DeviceUpgradeQuery(registered_after=datetime(2026, 1, 1)), "without a time zone"),  # noqa: DTZ001
         (lambda: DeviceUpgradeQuery(registered_before="today"), "registered_before is 'today'"),  # type: ignore[arg-type]
         (lambda: DeviceUpgradeQuery(owner_id=""), "owner_id is ''"),
-        (lambda: FirmwareQuery(kinds=["firmwarePackage"]), "kinds is 'firmwarePackage': it must be one of firmware, software, module"),
+        (
+            lambda: FirmwareQuery(kinds=["firmwarePackage"]),
+            "kinds is 'firmwarePackage': it must be one of firmware, software, module",
+        ),
         (lambda: FirmwareQuery(kinds="firmware"), "kinds is the bare text"),
         (lambda: JobQuery(status="unknown"), "status is 'unknown': it must be one of pending"),
         (lambda: JobQuery(kind="upgrades"), "kind is 'upgrades': it must be one of upgrade, verification"),
         (lambda: DeviceTaskQuery(job_id="", statuses=["failed"]), "job_id is ''"),  # type: ignore[arg-type]
         (lambda: DeviceTaskQuery(job_id="j", statuses=["Fail"]), "statuses is 'Fail'"),  # type: ignore[arg-type]
     ],
-)  # fmt: skip
+)
 def test_queries_refuse_what_would_mean_something_else(make: Any, words: str) -> None:
     """A filter that cannot be meant names the field, the rule and the remedy."""
     with pytest.raises(InvalidQueryError, match=words):

@@ -82,8 +82,12 @@ async def test_jitter_stays_near_the_interval() -> None:
     """Waits are spread around the interval."""
     clock, rolls = HandClock(), iter([0.0, 0.25, 1.0])
     watch = watch_job(
-        readings(at(0), at(1), at(2), END), interval_seconds=10, read_lag_seconds=LAG, clock=clock, roll=lambda: next(rolls)
-    )  # fmt: skip
+        readings(at(0), at(1), at(2), END),
+        interval_seconds=10,
+        read_lag_seconds=LAG,
+        clock=clock,
+        roll=lambda: next(rolls),
+    )
     assert len([reading async for reading in watch]) == 4
     assert clock.slept == pytest.approx([8.0, 9.0, 12.0])
 
@@ -105,9 +109,14 @@ async def waited(
         return failures
 
     return await wait_for_job(
-        readings(*progress), read_failures=read_failures, timeout_seconds=timeout, interval_seconds=5,
-        read_lag_seconds=LAG, clock=HandClock(), roll=lambda: 0.5,
-    )  # fmt: skip
+        readings(*progress),
+        read_failures=read_failures,
+        timeout_seconds=timeout,
+        interval_seconds=5,
+        read_lag_seconds=LAG,
+        clock=HandClock(),
+        roll=lambda: 0.5,
+    )
 
 
 async def test_waiting_gives_the_end_and_the_reasons() -> None:

@@ -1,0 +1,6 @@
+"""The IoTDA emulator: the vendor's wire protocol over the simulated fleet."""
+
+from otaclient_iotda.emulator.app import IotdaEmulator
+from otaclient_iotda.emulator.auth import AccessKey, IamUser
+
+__all__ = ["AccessKey", "IamUser", "IotdaEmulator"]

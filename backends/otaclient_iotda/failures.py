@@ -1,0 +1,288 @@
+"""What went wrong, by a table of statuses and codes. No I/O here.
+
+The vendor's own table of codes is not public as a whole: the HTTP status decides, and the codes below refine it.
+
+Sources: Huawei Cloud IoTDA API reference, "Error Codes" and "Status Codes"; Huawei Cloud API Gateway, "Error Codes".
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+import attrs
+import msgspec
+
+from otaclient.errors import (
+    ApiError,
+    AuthenticationError,
+    ConflictError,
+    InvalidQueryError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    ServerError,
+)
+from otaclient.transport.http import HttpRequest, HttpResponse, excerpt_of, retry_after_seconds
+from otaclient.transport.retry import Failure, Remedy
+from otaclient_iotda.signing import DERIVED_ALGORITHM, PLAIN_ALGORITHM
+
+__all__ = ["SECRET_BODIES", "classify", "excerpt", "redacted"]
+
+# --- what a code or a status means -----------------------------------------------------------------------------------
+
+_THROTTLED: Final = frozenset({"APIGW.0308", "IOTDA.021101", "IOTDA.021102"})
+"""Rejected before execution, whatever the status: the rate limits of IoTDA answer 403."""
+
+_BY_STATUS: Final[Mapping[int, type[ApiError]]] = {
+    400: InvalidQueryError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    413: InvalidQueryError,
+    414: InvalidQueryError,
+    429: RateLimitedError,
+    494: InvalidQueryError,
+}
+_BY_CODE: Final[Mapping[str, type[ApiError]]] = {
+    "IOTDA.000004": AuthenticationError,  # an access token that is not valid: 403
+    "IOTDA.014115": ConflictError,  # the device exists
+    "IOTDA.014204": NotFoundError,  # the product does not exist
+    "IOTDA.014602": ConflictError,  # a file of this name exists
+}
+_REPEATABLE_STATUSES: Final = frozenset({500, 502, 503, 504})
+
+_WORDS: Final[Mapping[type[ApiError], str]] = {
+    ApiError: "the vendor refused the request",
+    AuthenticationError: "the vendor does not accept the credentials",
+    ConflictError: "the state of things does not allow it",
+    InvalidQueryError: "the vendor cannot use the request",
+    NotFoundError: "the vendor does not know the address",
+    PermissionDeniedError: "the vendor does not allow it",
+    RateLimitedError: "the vendor throttles",
+    ServerError: "the vendor's service failed",
+}
+_SPACE_HINT: Final = "check the resource space (owner_id of the query, app_id of the configuration)"
+_HINTS: Final[Mapping[str, str]] = {
+    "APIGW.0101": "check endpoint: this API is not there",
+    "APIGW.0301": "check access_key, secret_key and security_token, and this machine's clock",
+    "APIGW.0307": "the token is at its end, or endpoint is in another region",
+    "IOTDA.000002": "check the credentials",
+    "IOTDA.000021": "check the user's permission for IoTDA, and that endpoint is this instance's own: "
+    "an instance with a dedicated endpoint cannot be reached through the shared one",
+    "IOTDA.001000": _SPACE_HINT,
+    "IOTDA.001002": _SPACE_HINT,
+    "IOTDA.001005": "the user has several resource spaces: name one, "
+    "as owner_id of the query or app_id of the configuration",
+    "IOTDA.001006": _SPACE_HINT,
+    "IOTDA.001007": _SPACE_HINT,
+}
+_PLAIN_HINT: Final = (
+    "check the credentials; a dedicated endpoint answers so to plain signatures: for one, set derived to True "
+    "(auth 'derived') and region"
+)
+_DERIVED_HINT: Final = (
+    "check access_key, secret_key and region, and this machine's clock; a shared endpoint takes no derived signatures: "
+    "for one, leave derived out (auth 'aksk')"
+)
+_READY_HINT: Final = (
+    "a ready token cannot be renewed: obtain a new one, or give PasswordCredentials, which the client renews by itself"
+)
+_LOGIN_HINT: Final = "check username, password, domain and project"
+
+SECRET_BODIES: Final = frozenset({"authenticate", "devices.get"})
+"""Answers to these may hold secrets, a token's particulars or a device's password: their bodies are never shown."""
+_SECRET_HEADERS: Final = ("X-Auth-Token", "X-Security-Token")
+# The gateway's canonical request has one header after another, with `|` for the line end.
+_SECRET_IN_TEXT: Final = re.compile(rf"({'|'.join(_SECRET_HEADERS)})(\s*:\s*)[^|\r\n]*", re.IGNORECASE)
+
+
+@attrs.frozen(kw_only=True)
+class _Envelope:
+    """What an error's body says."""
+
+    code: str | None = None
+    message: str | None = None
+    request_id: str | None = None
+
+
+def classify(request: HttpRequest, response: HttpResponse, /, *, ready_token: bool = False) -> Failure | None:
+    """Return what went wrong, or ``None`` for a good answer.
+
+    Args:
+        request: As it was signed; its headers say how.
+        response: Any answer.
+        ready_token: Whether the token was given ready, and so cannot be renewed.
+    """
+    if 300 <= response.status < 400:
+        return Failure(error=_redirected(response))
+    if response.status < 300 and not _may_be_error(response.body):
+        return None
+    envelope = _envelope(request, response)
+    if response.status < 300 and envelope.code is None:
+        return None
+    code = envelope.code or ""
+    if response.status == 429 or code in _THROTTLED:
+        return _throttled(request, response, envelope)
+    if response.status >= 500:
+        return _server_failed(request, response, envelope)
+    kind = _kind(request, response.status, code)
+    dead_token = _is_dead_token(request, response.status, code)
+    hint = _READY_HINT if dead_token and ready_token else _hint(request, code)
+    error = kind(_message(kind, request, response, envelope, hint), **_facts(response, envelope))
+    return Failure(error=error, remedy=Remedy.RENEW_TOKEN if dead_token else Remedy.RAISE)
+
+
+def _throttled(request: HttpRequest, response: HttpResponse, envelope: _Envelope) -> Failure:
+    advised = _advised_wait(response)
+    message = _message(RateLimitedError, request, response, envelope)
+    error = RateLimitedError(message, retry_after_seconds=advised, **_facts(response, envelope))
+    return Failure(error=error, remedy=Remedy.SLOW_DOWN, retry_after_seconds=advised)
+
+
+def _server_failed(request: HttpRequest, response: HttpResponse, envelope: _Envelope) -> Failure:
+    advised = _advised_wait(response)
+    message = _message(ServerError, request, response, envelope)
+    error = ServerError(message, retry_after_seconds=advised, **_facts(response, envelope))
+    remedy = Remedy.REPEAT if response.status in _REPEATABLE_STATUSES else Remedy.RAISE
+    return Failure(error=error, remedy=remedy, retry_after_seconds=advised)
+
+
+def _kind(request: HttpRequest, status: int, code: str) -> type[ApiError]:
+    kind = _BY_CODE.get(code) or _BY_STATUS.get(status, ApiError)
+    # What cannot be used, or is not found, in a login is the user's name, domain or project.
+    is_login = request.operation == "authenticate"
+    return AuthenticationError if is_login and kind in {InvalidQueryError, NotFoundError} else kind
+
+
+def _is_dead_token(request: HttpRequest, status: int, code: str) -> bool:
+    if "X-Auth-Token" not in request.headers:
+        return False
+    return code in {"APIGW.0307", "IOTDA.000004"} or (status == 401 and code == "APIGW.0301")
+
+
+def _hint(request: HttpRequest, code: str) -> str | None:
+    if request.operation == "authenticate":
+        return _LOGIN_HINT
+    signature = request.headers.get("Authorization", "")
+    if code == "IOTDA.000002" and signature.startswith(PLAIN_ALGORITHM):
+        return _PLAIN_HINT
+    if code in {"APIGW.0301", "IOTDA.000002"} and signature.startswith(DERIVED_ALGORITHM):
+        return _DERIVED_HINT
+    return _HINTS.get(code)
+
+
+def _message(
+    kind: type[ApiError], request: HttpRequest, response: HttpResponse, envelope: _Envelope, hint: str | None = None
+) -> str:
+    words = _WORDS[kind]
+    if request.subject:
+        words = f"there is no {request.subject}" if kind is NotFoundError else f"{request.subject}: {words}"
+    said = envelope.message or (None if envelope.code else _said_otherwise(request, response))
+    return "; ".join(part for part in (f"{words}: {said}" if said else words, hint) if part)
+
+
+def _said_otherwise(request: HttpRequest, response: HttpResponse) -> str | None:
+    if request.operation in SECRET_BODIES:
+        return None
+    return f"the body is no error in the vendor's form, it begins {excerpt(request, response)!r}"
+
+
+def _facts(response: HttpResponse, envelope: _Envelope) -> dict[str, Any]:
+    return {
+        "status": response.status,
+        "vendor_code": envelope.code,
+        "vendor_message": envelope.message,
+        "request_id": envelope.request_id,
+    }
+
+
+def _redirected(response: HttpResponse) -> ApiError:
+    location = response.headers.get("location", "")
+    try:
+        host = urlsplit(location).netloc.rpartition("@")[2]
+    except ValueError:
+        host = ""
+    where = f"to {host}" if host else "without saying to which host"
+    return ApiError(
+        f"redirected {where}, and a signed request cannot follow: set endpoint to the address of the API itself",
+        status=response.status,
+        request_id=response.headers.get("x-request-id"),
+    )
+
+
+def _advised_wait(response: HttpResponse) -> float | None:
+    """Return the advised wait; a date is measured by the server's own clock, and without one means nothing."""
+    try:
+        served_at = parsedate_to_datetime(response.headers.get("date", ""))
+    except ValueError:
+        served_at = None
+    if served_at is None:
+        text = response.headers.get("retry-after", "").strip()
+        return float(text) if text.isascii() and text.isdigit() else None
+    return retry_after_seconds(response, now=served_at if served_at.tzinfo else served_at.replace(tzinfo=UTC))
+
+
+# --- the shapes of an error ------------------------------------------------------------------------------------------
+
+# In the order in which the vendor's own client looks for them, first at the top, then one level down.
+_SHAPES: Final = (("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message"))
+_ENCODED_MESSAGE: Final = "encoded_authorization_message"
+# What a good answer holds at the top, should a field of it be called like one of an error.
+_GOOD_KEYS: Final = ("packages", "batchtasks", "batchtask", "devices", "page", "package_id", "device_id", "token")
+
+
+def _may_be_error(body: bytes) -> bool:
+    """Tell whether an answer with a good status has to be looked at: some calls report an error in a 200."""
+    return b'"error_code"' in body or b'"errorCode"' in body
+
+
+def _envelope(request: HttpRequest, response: HttpResponse) -> _Envelope:
+    header_id = response.headers.get("x-request-id")
+    try:
+        body = msgspec.json.decode(response.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _Envelope(request_id=header_id)
+    if not isinstance(body, dict):
+        return _Envelope(request_id=header_id)
+    top = cast("dict[str, Any]", body)
+    if response.status < 300 and any(key in top for key in _GOOD_KEYS):
+        return _Envelope(request_id=header_id)
+    levels = [top, *(cast("dict[str, Any]", value) for value in top.values() if isinstance(value, dict))]
+    code, message = _code_and_message(levels)
+    if message is None:
+        message = next((text for level in levels if (text := _text(level.get(_ENCODED_MESSAGE)))), None)
+    request_id = next((text for level in levels if (text := _text(level.get("request_id")))), header_id)
+    return _Envelope(code=code, message=message and redacted(request, message), request_id=request_id)
+
+
+def _code_and_message(levels: Sequence[Mapping[str, Any]]) -> tuple[str | None, str | None]:
+    for level in levels:
+        for code_key, message_key in _SHAPES:
+            code, message = _text(level.get(code_key)), _text(level.get(message_key))
+            if code is not None or message is not None:
+                return code, message
+    return None, None
+
+
+def _text(value: Any) -> str | None:
+    if type(value) is int:
+        return str(value)
+    return value if isinstance(value, str) and value else None
+
+
+def redacted(request: HttpRequest, text: str) -> str:
+    """Return a text of the vendor's without the tokens that it may echo, known by value or by header name."""
+    for name in _SECRET_HEADERS:
+        if secret := request.headers.get(name):
+            text = text.replace(secret, "***")
+    return _SECRET_IN_TEXT.sub(r"\1\2***", text)
+
+
+def excerpt(request: HttpRequest, response: HttpResponse) -> str:
+    """Return the beginning of a body for an error message, without the tokens that it may echo."""
+    # Redacted before it is cut: half a secret would no longer be recognised.
+    return excerpt_of(redacted(request, response.body.decode("utf-8", "replace")).encode())

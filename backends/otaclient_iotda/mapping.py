@@ -1,0 +1,272 @@
+"""From the vendor's structures to the shared models: total functions. What is unusable stays visible, and never fails.
+
+Sources: Huawei Cloud IoTDA API reference, the pages named in :mod:`otaclient_iotda.wire`.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Final, cast
+
+import attrs
+
+from otaclient.models import (
+    Checksum,
+    Connection,
+    DeviceId,
+    DeviceUpgrade,
+    Firmware,
+    FirmwareId,
+    FirmwareKind,
+    FrozenMap,
+    Job,
+    JobId,
+    JobKind,
+    JobPolicy,
+    JobProgress,
+    JobSchedule,
+    JobScope,
+    JobStatus,
+    LocalizedText,
+    RetrySchedule,
+)
+from otaclient_iotda import wire
+
+__all__ = [
+    "JOB_STATUS_WORDS",
+    "PACKAGE_TYPE",
+    "TASK_STATUS",
+    "TASK_TYPE",
+    "device_upgrade_from",
+    "firmware_from",
+    "instant_from",
+    "job_from",
+]
+
+PACKAGE_TYPE: Final = MappingProxyType(
+    {
+        FirmwareKind.FIRMWARE: "firmwarePackage",
+        FirmwareKind.SOFTWARE: "softwarePackage",
+        FirmwareKind.MODULE: "modulePackage",
+    }
+)
+"""The vendor's word for a package of each kind."""
+
+TASK_TYPE: Final = MappingProxyType(
+    {
+        FirmwareKind.FIRMWARE: "firmwareUpgrade",
+        FirmwareKind.SOFTWARE: "softwareUpgrade",
+        FirmwareKind.MODULE: "moduleUpgrade",
+    }
+)
+"""The vendor's word for a task that upgrades each kind. Batch tasks of other types do other things."""
+
+TASK_STATUS: Final = MappingProxyType(
+    {
+        "Initializing": JobStatus.PENDING,
+        "Waitting": JobStatus.PENDING,
+        "Processing": JobStatus.RUNNING,
+        "Stopping": JobStatus.STOPPING,
+        "Stopped": JobStatus.STOPPED,
+        "Success": JobStatus.SUCCEEDED,
+        "PartialSuccess": JobStatus.PARTIALLY_SUCCEEDED,
+        "Fail": JobStatus.FAILED,
+    }
+)
+"""The vendor's eight states; the spelling is its own."""
+
+JOB_STATUS_WORDS: Final = MappingProxyType(
+    {status: tuple(word for word, found in TASK_STATUS.items() if found is status) for status in TASK_STATUS.values()}
+)
+"""The vendor's words for each status that one can search for."""
+
+_KIND_OF_PACKAGE: Final = {word: kind for kind, word in PACKAGE_TYPE.items()}
+_KIND_OF_TASK: Final = {word: kind for kind, word in TASK_TYPE.items()}
+_CONNECTION: Final = {
+    "ONLINE": Connection.ONLINE,
+    "OFFLINE": Connection.OFFLINE,
+    "ABNORMAL": Connection.ABNORMAL,
+    "INACTIVE": Connection.INACTIVE,
+    "FROZEN": Connection.FROZEN,
+}
+_DEFAULT_DIGEST: Final = "SHA256"
+_TIME_FORMAT: Final = "%Y%m%dT%H%M%SZ"
+_TIME_LENGTH: Final = len("20230211T121212Z")
+
+# The fields of the wire that have a place in the model; all others go to `extra`.
+_PLACED_IN_FIRMWARE: Final = frozenset(
+    field.name
+    for field in attrs.fields(wire.OtaPackage)
+    if field.name not in {"product_name", "module_name", "file_location", "raw"}
+)
+_PLACED_IN_JOB: Final = frozenset(
+    field.name for field in attrs.fields(wire.Task) if field.name not in {"task_mode", "task_ext_info", "raw"}
+)
+_TASK_STRUCTURES: Final[Mapping[str, type[Any]]] = {
+    "targets_filter": wire.TargetsFilter,
+    "document": wire.TaskDocument,
+    "task_policy": wire.TaskPolicy,
+    "task_progress": wire.TaskProgress,
+}
+
+
+def firmware_from(package: wire.OtaPackage, *, backend: str) -> Firmware:
+    """Map an ``OtaPackageInfo`` struct to the shared model; ``backend`` is the label that it gets."""
+    location = package.file_location.obs_location if package.file_location else None
+    created_at = instant_from(package.create_time)
+    # The model's location has no room for the storage's region, nor for what newer services may add.
+    extra = _unplaced(package.raw, _PLACED_IN_FIRMWARE)
+    if created_at is None and package.create_time is not None:
+        extra["create_time"] = package.create_time
+    return Firmware(
+        backend=backend,
+        firmware_id=FirmwareId(package.package_id),
+        version=package.version,
+        kind=_KIND_OF_PACKAGE.get(package.package_type or "", FirmwareKind.UNKNOWN),
+        vendor_kind=package.package_type,
+        product_id=package.product_id,
+        owner_id=package.app_id,
+        source_versions=package.support_source_versions or (),
+        description=package.description,
+        checksum=_checksum(location),
+        location=_location(location),
+        custom_info=package.custom_info,
+        created_at=created_at,
+        extra=FrozenMap(extra),
+    )
+
+
+def job_from(task: wire.Task, *, backend: str) -> Job:
+    """Map a ``Task`` struct to the shared model; ``backend`` is the label that it gets."""
+    status = TASK_STATUS.get(task.status or "", JobStatus.UNKNOWN)
+    firmware_kind = _KIND_OF_TASK.get(task.task_type or "", FirmwareKind.UNKNOWN)
+    created_at = instant_from(task.create_time)
+    start_text = task.task_policy.schedule_time if task.task_policy else None
+    start_at = instant_from(start_text)
+    extra = _unplaced(task.raw, _PLACED_IN_JOB) | _unplaced_inside(task.raw)
+    if created_at is None and task.create_time is not None:
+        extra["create_time"] = task.create_time
+    if start_at is None and start_text is not None:
+        extra["schedule_time"] = start_text
+    return Job(
+        backend=backend,
+        job_id=JobId(task.task_id),
+        status=status,
+        vendor_status=task.status,
+        status_description=task.status_desc,
+        name=None if task.task_name is None else LocalizedText(default=task.task_name),
+        # Batch tasks do other things too; those are no upgrades, and only `get` with their id finds them.
+        kind=JobKind.UNKNOWN if firmware_kind is FirmwareKind.UNKNOWN else JobKind.UPGRADE,
+        vendor_kind=task.task_type,
+        firmware_kind=firmware_kind,
+        firmware_ids=_firmware_ids(task.document),
+        scope=_scope(task),
+        policy=_policy(task, start_at),
+        progress=_progress(task.task_progress, status),
+        created_at=created_at,
+        extra=FrozenMap(extra),
+    )
+
+
+def device_upgrade_from(device: wire.Device, *, backend: str) -> DeviceUpgrade:
+    """Map a device to the shared model. Whether it is being upgraded, no device says: that takes other calls."""
+    return DeviceUpgrade(
+        backend=backend,
+        device_id=DeviceId(device.device_id),
+        device_key=device.node_id,
+        product_id=device.product_id,
+        owner_id=device.app_id,
+        firmware_version=device.fw_version,
+        software_version=device.sw_version,
+        upgrading=None,
+        connection=None if device.status is None else _CONNECTION.get(device.status, Connection.UNKNOWN),
+        vendor_connection=device.status,
+    )
+
+
+def instant_from(text: str | None) -> datetime | None:
+    """Return a time in the vendor's ``yyyyMMdd'T'HHmmss'Z'`` as an aware one, or ``None`` for anything else."""
+    # strptime also takes shorter numbers, which the vendor never sends: "2023211T1212Z" would be read as some time.
+    if text is None or len(text) != _TIME_LENGTH:
+        return None
+    try:
+        return datetime.strptime(text, _TIME_FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _checksum(location: wire.ObsLocation | None) -> Checksum | None:
+    if location is None or location.sign is None:
+        return None
+    return Checksum(algorithm=(location.sign_method or _DEFAULT_DIGEST).lower(), value=location.sign)
+
+
+def _location(location: wire.ObsLocation | None) -> str | None:
+    if location is None or location.bucket_name is None or location.object_key is None:
+        return None
+    return f"obs://{location.bucket_name}/{location.object_key}"
+
+
+def _firmware_ids(document: wire.TaskDocument | None) -> tuple[FirmwareId, ...]:
+    if document is None:
+        return ()
+    # Newer services may say it in both ways.
+    ids = [*(document.package_ids or ()), *([document.package_id] if document.package_id else [])]
+    return tuple(FirmwareId(text) for text in dict.fromkeys(ids))
+
+
+def _scope(task: wire.Task) -> JobScope | None:
+    groups = task.targets_filter.group_ids if task.targets_filter else None
+    if task.targets is None and groups is None:
+        return None
+    return JobScope(devices=task.targets or (), groups=groups or ())
+
+
+def _policy(task: wire.Task, start_at: datetime | None) -> JobPolicy:
+    policy = task.task_policy or wire.TaskPolicy()
+    retry = (
+        None
+        if policy.retry_count is None
+        else RetrySchedule(count=policy.retry_count, interval_minutes=policy.retry_interval)
+    )
+    schedule = None if start_at is None else JobSchedule(start_at=start_at)
+    return JobPolicy(retry=retry, schedule=schedule, hold=task.need_confirm)
+
+
+def _progress(progress: wire.TaskProgress | None, status: JobStatus) -> JobProgress | None:
+    if progress is None:
+        return None
+    return JobProgress(
+        status=status,
+        total=progress.total,
+        pending=progress.waitting,
+        upgrading=progress.processing,
+        succeeded=progress.success,
+        failed=progress.fail,
+        retrying=progress.fail_wait_retry,
+        cancelled=progress.stopped,
+        removed=progress.removed,
+    )
+
+
+def _unplaced(raw: Mapping[str, Any], placed: frozenset[str]) -> dict[str, Any]:
+    return {key: _frozen(value) for key, value in raw.items() if key not in placed and value is not None}
+
+
+def _unplaced_inside(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the structures inside a task hold beyond the fields that are known."""
+    found: dict[str, Any] = {}
+    for key, cls in _TASK_STRUCTURES.items():
+        known = frozenset(field.name for field in attrs.fields(cls))
+        if unknown := _unplaced(raw.get(key) or {}, known):
+            found[key] = FrozenMap(unknown)
+    return found
+
+
+def _frozen(value: Any) -> Any:
+    """Return a JSON value whose objects and arrays cannot be changed, so that the model that holds it cannot be."""
+    if isinstance(value, dict):
+        return FrozenMap({key: _frozen(item) for key, item in cast("dict[str, Any]", value).items()})
+    if isinstance(value, list):
+        return tuple(_frozen(item) for item in cast("Sequence[Any]", value))
+    return value

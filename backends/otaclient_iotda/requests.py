@@ -1,0 +1,294 @@
+"""What to ask the vendor: typed arguments in, :class:`HttpRequest` out. Whatever cannot work is refused here."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeAlias
+
+from otaclient.errors import InvalidQueryError
+from otaclient.reads import Markers, MarkerWindow, Window
+from otaclient.structuring import encode_json
+from otaclient.transport.http import HttpRequest
+from otaclient_iotda.config import PasswordCredentials
+
+__all__ = [
+    "PAGING",
+    "Filters",
+    "described",
+    "device_filters",
+    "get_device",
+    "get_package",
+    "get_task",
+    "issue_token",
+    "list_devices",
+    "list_packages",
+    "list_tasks",
+    "package_filters",
+    "task_filters",
+    "wire_time",
+]
+
+Filters: TypeAlias = tuple[tuple[str, str], ...]
+"""The query parameters of a listing but those that page."""
+
+PAGING: Final = Markers(largest_page=50, default_page=50, largest_offset=500)
+"""How all listings page.
+
+Source: Huawei Cloud IoTDA, "Query the OTA Upgrade Package List" (``limit``, ``marker``, ``offset``).
+"""
+
+_MARKER: Final = re.compile(r"[0-9a-fA-F]{24}")
+_PACKAGE_ID: Final = re.compile(r"[A-Za-z0-9-]{1,36}")
+_TASK_ID: Final = re.compile(r"[a-f0-9]{1,24}")
+_DEVICE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_SPACE_OR_PRODUCT_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,36}")
+_VERSION: Final = re.compile(r"[A-Za-z0-9_.-]{1,256}")
+# An IAM project's id; a project's name, such as `cn-north-4`, never looks like one.
+_IAM_PROJECT_ID: Final = re.compile(r"[0-9a-f]{32}")
+_IAM_CONTENT_TYPE: Final = "application/json;charset=utf8"
+
+
+# --- one thing -------------------------------------------------------------------------------------------------------
+
+
+def get_package(project_id: str, package_id: str) -> HttpRequest:
+    """Build ``GET /v5/iot/{project_id}/ota-upgrades/packages/{package_id}``.
+
+    Raises:
+        InvalidQueryError: The identifier cannot be one.
+    """
+    rule = "1 to 36 letters, digits and '-'"
+    _check(package_id, _PACKAGE_ID, "firmware_id", rule, operation="firmware.get")
+    return HttpRequest(
+        operation="firmware.get",
+        method="GET",
+        path=_path(project_id, f"ota-upgrades/packages/{package_id}"),
+        subject=f"firmware {package_id!r}",
+    )
+
+
+def get_task(project_id: str, task_id: str) -> HttpRequest:
+    """Build ``GET /v5/iot/{project_id}/batchtasks/{task_id}``, with as few of its details as the vendor allows.
+
+    Raises:
+        InvalidQueryError: The identifier cannot be one.
+    """
+    rule = "1 to 24 hexadecimal digits in lower case"
+    _check(task_id, _TASK_ID, "job_id", rule, operation="jobs.get")
+    return HttpRequest(
+        operation="jobs.get",
+        method="GET",
+        path=_path(project_id, f"batchtasks/{task_id}"),
+        # The task comes whole with every page of its details; one detail is the smallest page.
+        query=(("limit", "1"),),
+        subject=f"job {task_id!r}",
+    )
+
+
+def get_device(project_id: str, device_id: str) -> HttpRequest:
+    """Build ``GET /v5/iot/{project_id}/devices/{device_id}``.
+
+    Raises:
+        InvalidQueryError: The identifier cannot be one.
+    """
+    rule = "1 to 128 letters, digits, '_' and '-'"
+    _check(device_id, _DEVICE_ID, "device_id", rule, operation="devices.get")
+    return HttpRequest(
+        operation="devices.get",
+        method="GET",
+        path=_path(project_id, f"devices/{device_id}"),
+        subject=f"device {device_id!r}",
+    )
+
+
+# --- listings --------------------------------------------------------------------------------------------------------
+
+
+def list_packages(project_id: str, filters: Filters, window: Window) -> HttpRequest:
+    """Build ``GET /v5/iot/{project_id}/ota-upgrades/packages`` for one window.
+
+    Raises:
+        InvalidQueryError: The window is none of this vendor's.
+    """
+    return _listing("firmware.search", _path(project_id, "ota-upgrades/packages"), filters, window)
+
+
+def list_tasks(project_id: str, filters: Filters, window: Window) -> HttpRequest:
+    """Build ``GET /v5/iot/{project_id}/batchtasks`` for one window.
+
+    Raises:
+        InvalidQueryError: The window is none of this vendor's.
+    """
+    return _listing("jobs.search", _path(project_id, "batchtasks"), filters, window)
+
+
+def list_devices(project_id: str, filters: Filters, window: Window) -> HttpRequest:
+    """Build ``GET /v5/iot/{project_id}/devices`` for one window.
+
+    Raises:
+        InvalidQueryError: The window is none of this vendor's.
+    """
+    return _listing("devices.search", _path(project_id, "devices"), filters, window)
+
+
+def package_filters(
+    *, package_type: str, product_id: str | None = None, app_id: str | None = None, version: str | None = None
+) -> Filters:
+    """Return the filters of a package list.
+
+    Raises:
+        InvalidQueryError: A value cannot be one of this vendor's.
+    """
+    operation = "firmware.search"
+    if version is not None:
+        _check(version, _VERSION, "version", "1 to 256 letters, digits, '_', '.' and '-'", operation=operation)
+    return _given(
+        ("package_type", package_type),
+        ("app_id", _checked_app_id(app_id, operation=operation)),
+        ("product_id", _checked_product(product_id, operation=operation)),
+        ("version", version),
+    )
+
+
+def task_filters(*, task_type: str, app_id: str | None = None, status: str | None = None) -> Filters:
+    """Return the filters of a batch task list.
+
+    Raises:
+        InvalidQueryError: A value cannot be one of this vendor's.
+    """
+    owner = _checked_app_id(app_id, operation="jobs.search")
+    return _given(("task_type", task_type), ("app_id", owner), ("status", status))
+
+
+def device_filters(
+    *,
+    product_id: str | None = None,
+    app_id: str | None = None,
+    registered_after: datetime | None = None,
+    registered_before: datetime | None = None,
+) -> Filters:
+    """Return the filters of a device list.
+
+    The vendor knows whole seconds, and does not say whether it counts the ends in. So both ends are moved outwards to a
+    whole second: a device of the last or first split second may come in addition, none is lost.
+
+    Raises:
+        InvalidQueryError: A value cannot be one of this vendor's.
+    """
+    operation = "devices.search"
+    return _given(
+        ("product_id", _checked_product(product_id, operation=operation)),
+        ("app_id", _checked_app_id(app_id, operation=operation)),
+        ("start_time", None if registered_after is None else wire_time(registered_after)),
+        ("end_time", None if registered_before is None else wire_time(registered_before, round_up=True)),
+    )
+
+
+def described(filters: Sequence[Filters]) -> str:
+    """Return the filters of all walks of a query in the vendor's words, such as ``version=V2.0, product_id=a|b``."""
+    values: dict[str, dict[str, None]] = {}
+    for pairs in filters:
+        for name, value in pairs:
+            values.setdefault(name, {})[value] = None
+    return ", ".join(f"{name}={'|'.join(found)}" for name, found in values.items())
+
+
+def wire_time(instant: datetime, *, round_up: bool = False) -> str:
+    """Return an aware UTC time as ``yyyyMMdd'T'HHmmss'Z'``, cut to the whole second or moved up to the next."""
+    whole = instant.replace(microsecond=0)
+    last = datetime.max.replace(microsecond=0, tzinfo=instant.tzinfo)
+    if round_up and whole not in {instant, last}:
+        whole += timedelta(seconds=1)
+    # strftime("%Y") does not pad years below 1000 everywhere.
+    return f"{whole.year:04d}{whole:%m%dT%H%M%SZ}"
+
+
+# --- authentication --------------------------------------------------------------------------------------------------
+
+
+def issue_token(credentials: PasswordCredentials, project_id: str) -> HttpRequest:
+    """Build ``POST /v3/auth/tokens``, without the catalogue, which would make the token several KB long.
+
+    Source: Huawei Cloud IAM, "Obtaining a User Token Through Password Authentication".
+    """
+    project = credentials.project or project_id
+    by_id = project == project_id or _IAM_PROJECT_ID.fullmatch(project) is not None
+    user = {
+        "name": credentials.username,
+        "password": credentials.password.reveal(),
+        "domain": {"name": credentials.domain},
+    }
+    body = {
+        "auth": {
+            "identity": {"methods": ["password"], "password": {"user": user}},
+            "scope": {"project": {"id" if by_id else "name": project}},
+        }
+    }
+    return HttpRequest(
+        operation="authenticate",
+        method="POST",
+        path="/v3/auth/tokens",
+        query=(("nocatalog", "true"),),
+        headers={"Content-Type": _IAM_CONTENT_TYPE},
+        body=encode_json(body),
+        # A second token does not invalidate the first.
+        idempotent=True,
+        subject=f"user {credentials.username!r}",
+    )
+
+
+# --- small things ----------------------------------------------------------------------------------------------------
+
+
+def _path(project_id: str, rest: str) -> str:
+    return f"/v5/iot/{project_id}/{rest}"
+
+
+def _listing(operation: str, path: str, filters: Filters, window: Window) -> HttpRequest:
+    if not isinstance(window, MarkerWindow):
+        raise InvalidQueryError("a page number was given, but this vendor pages by marker", operation=operation)
+    _check_window(window, operation)
+    pages: list[tuple[str, str]] = [("limit", str(window.size))]
+    if window.marker is not None:
+        pages.append(("marker", window.marker))
+    if window.offset:
+        pages.append(("offset", str(window.offset)))
+    return HttpRequest(operation=operation, method="GET", path=path, query=(*filters, *pages))
+
+
+def _check_window(window: MarkerWindow, operation: str) -> None:
+    if window.marker is not None:
+        _check(window.marker, _MARKER, "marker", "24 hexadecimal digits, as a page gave it out", operation=operation)
+    if type(window.size) is not int or not 1 <= window.size <= PAGING.largest_page:
+        raise InvalidQueryError(
+            f"the page size is {window.size!r}: {operation} takes 1 to {PAGING.largest_page}", operation=operation
+        )
+    if type(window.offset) is not int or not 0 <= window.offset <= PAGING.largest_offset:
+        raise InvalidQueryError(
+            f"the offset is {window.offset!r}: {operation} takes 0 to {PAGING.largest_offset}; "
+            "go on from the marker of the last page instead",
+            operation=operation,
+        )
+
+
+def _checked_app_id(app_id: str | None, *, operation: str) -> str | None:
+    if app_id is not None:
+        rule = "the id of a resource space: 1 to 36 letters, digits, '_' and '-'"
+        _check(app_id, _SPACE_OR_PRODUCT_ID, "owner_id", rule, operation=operation)
+    return app_id
+
+
+def _checked_product(product_id: str | None, *, operation: str) -> str | None:
+    if product_id is not None:
+        rule = "1 to 36 letters, digits, '_' and '-'"
+        _check(product_id, _SPACE_OR_PRODUCT_ID, "one of products", rule, operation=operation)
+    return product_id
+
+
+def _check(value: Any, rule: re.Pattern[str], name: str, words: str, *, operation: str) -> None:
+    if not isinstance(value, str) or not rule.fullmatch(value):
+        raise InvalidQueryError(f"{name} is {value!r}: it takes {words}", operation=operation)
+
+
+def _given(*pairs: tuple[str, str | None]) -> Filters:
+    return tuple((name, value) for name, value in pairs if value is not None)

@@ -1,0 +1,233 @@
+"""What the vendor answered: pages by their facts, objects as wire classes, tokens. No I/O here."""
+
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, cast
+
+import attrs
+import cattrs
+import msgspec
+
+from otaclient.errors import PayloadError
+from otaclient.reads import PageFacts
+from otaclient.structuring import decode_json, structure, structure_rows, wire_converter
+from otaclient.transport.http import HttpRequest, HttpResponse
+from otaclient_iotda import wire
+from otaclient_iotda.failures import SECRET_BODIES, classify, excerpt
+
+__all__ = [
+    "GrantedToken",
+    "ListKey",
+    "classify",
+    "page_facts",
+    "parse_device",
+    "parse_package",
+    "parse_rows",
+    "parse_task",
+    "parse_token",
+]
+
+_W = TypeVar("_W")
+
+ListKey: TypeAlias = Literal["packages", "batchtasks", "devices"]
+"""Under which name a listing sends its rows."""
+
+# --- pages -----------------------------------------------------------------------------------------------------------
+
+_MARKER: Final = re.compile(r"[0-9a-fA-F]{24}")
+
+
+class _PageInfo(msgspec.Struct):
+    count: Any = None
+    marker: Any = None
+
+
+class _Listing(Protocol):
+    rows: list[Any] | None
+    page: _PageInfo | None
+
+
+def _decoder(key: ListKey, row: Any) -> "msgspec.json.Decoder[_Listing]":
+    fields = [("rows", list[row] | None, msgspec.field(name=key, default=None)), ("page", _PageInfo | None, None)]
+    decoder: Any = msgspec.json.Decoder(msgspec.defstruct(f"_{key}", fields))
+    return cast("msgspec.json.Decoder[_Listing]", decoder)
+
+
+_KEYS: Final[tuple[ListKey, ...]] = ("packages", "batchtasks", "devices")
+# Rows that are only counted stay bytes.
+_COUNTING: Final = {key: _decoder(key, msgspec.Raw) for key in _KEYS}
+_READING: Final = {key: _decoder(key, Any) for key in _KEYS}
+
+
+def page_facts(key: ListKey, request: HttpRequest, response: HttpResponse) -> PageFacts:
+    """Return what a page of a listing says about itself, without decoding its rows.
+
+    The marker is the one of ``page``: the record ids that it belongs to are in no row. ``count`` is a hint.
+
+    Raises:
+        PayloadError: The answer is not a page of this listing, or its marker cannot be one.
+    """
+    listing = _listing(_COUNTING[key], key, request, response)
+    rows = len(listing.rows or ())
+    page = listing.page or _PageInfo()
+    marker = page.marker
+    if rows and marker and not (isinstance(marker, str) and _MARKER.fullmatch(marker)):
+        raise PayloadError(
+            f"the page's marker is {str(marker)[:60]!r}, not 24 hexadecimal digits: the walk cannot go on",
+            operation=request.operation,
+            status=response.status,
+            request_id=response.headers.get("x-request-id"),
+        )
+    # Of an empty page nothing follows; the vendor leaves out, empties or nulls its marker.
+    return PageFacts(
+        rows=rows, total=page.count if type(page.count) is int else None, marker=(marker or None) if rows else None
+    )
+
+
+def parse_rows(
+    key: ListKey, cls: type[_W], request: HttpRequest, response: HttpResponse
+) -> tuple[list[_W], list[PayloadError]]:
+    """Return the good rows of a page, and an error for each bad one.
+
+    Raises:
+        PayloadError: The answer is not a page of this listing.
+    """
+    listing = _listing(_READING[key], key, request, response)
+    return structure_rows(_CONVERTER, listing.rows or (), cls, path=f"$.{key}", request=request, response=response)
+
+
+def _listing(
+    decoder: "msgspec.json.Decoder[_Listing]", key: ListKey, request: HttpRequest, response: HttpResponse
+) -> _Listing:
+    try:
+        listing = decoder.decode(response.body)
+    except msgspec.ValidationError as error:
+        raise _not_documented(request, response, f"the answer is not a page of {key} ({error})") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _not_documented(request, response, f"the answer is not JSON ({error})") from error
+    if listing.rows is None and listing.page is None:
+        raise _not_documented(request, response, f"the answer has neither {key} nor page")
+    return listing
+
+
+def _not_documented(request: HttpRequest, response: HttpResponse, message: str) -> PayloadError:
+    return PayloadError(
+        message,
+        operation=request.operation,
+        status=response.status,
+        request_id=response.headers.get("x-request-id"),
+        excerpt=excerpt(request, response),
+    )
+
+
+# --- one thing -------------------------------------------------------------------------------------------------------
+
+
+def parse_package(request: HttpRequest, response: HttpResponse) -> wire.OtaPackage:
+    """Return the package of an answer.
+
+    Raises:
+        PayloadError: The answer is not one.
+    """
+    return _parse(wire.OtaPackage, request, response)
+
+
+def parse_task(request: HttpRequest, response: HttpResponse) -> wire.Task:
+    """Return the batch task of an answer.
+
+    Raises:
+        PayloadError: The answer has none.
+    """
+    return _parse(wire.TaskAnswer, request, response).batchtask
+
+
+def parse_device(request: HttpRequest, response: HttpResponse) -> wire.Device:
+    """Return the device of an answer, without its secrets.
+
+    Raises:
+        PayloadError: The answer is not one; it carries nothing of the body.
+    """
+    return _parse(wire.Device, request, response)
+
+
+# How long a token lives that does not say so.
+# Source: Huawei Cloud IAM, "Obtaining a User Token Through Password Authentication".
+_TOKEN_LIFE: Final = timedelta(hours=24)
+
+
+@attrs.frozen(kw_only=True)
+class GrantedToken:
+    """A token that a password login brought."""
+
+    text: str = attrs.field(repr=False)
+    expires_at: datetime
+
+
+def parse_token(request: HttpRequest, response: HttpResponse, *, now: datetime) -> GrantedToken:
+    """Return the token that a password login brought.
+
+    Its life is counted from ``now``, so that a clock that is off does no harm.
+
+    Raises:
+        PayloadError: The header with the token is missing, or the body is not as documented; carries nothing of either.
+    """
+    text = response.headers.get("x-subject-token")
+    if not text:
+        raise PayloadError(
+            "the identity service sent no X-Subject-Token header",
+            operation=request.operation,
+            status=response.status,
+            request_id=response.headers.get("x-request-id"),
+        )
+    info = _parse(wire.TokenAnswer, request, response).token
+    issued, expires = _instant(info.issued_at), _instant(info.expires_at)
+    if expires is not None and (issued is None or issued >= expires):
+        return GrantedToken(text=text, expires_at=expires)
+    life = expires - issued if issued is not None and expires is not None else _TOKEN_LIFE
+    return GrantedToken(text=text, expires_at=now + life)
+
+
+def _instant(text: str | None) -> datetime | None:
+    try:
+        instant = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def _parse(cls: type[_W], request: HttpRequest, response: HttpResponse) -> _W:
+    with _without_secrets(request, response):
+        return structure(_CONVERTER, decode_json(request, response), cls, request=request, response=response)
+
+
+@contextmanager
+def _without_secrets(request: HttpRequest, response: HttpResponse) -> Generator[None]:
+    try:
+        yield
+    except PayloadError as error:
+        error.request_id = response.headers.get("x-request-id")
+        if error.excerpt is not None:
+            error.excerpt = None if request.operation in SECRET_BODIES else excerpt(request, response)
+        raise
+
+
+def _new_converter() -> cattrs.Converter:
+    converter = wire_converter()
+    for cls in (wire.OtaPackage, wire.Task):
+        _keep_raw(converter, cls)
+    return converter
+
+
+def _keep_raw(converter: cattrs.Converter, cls: type[Any]) -> None:
+    """Let objects of a class keep what they were made from, for the fields that nobody knows."""
+    plain = converter.get_structure_hook(cls)
+
+    def structured(value: Any, target: Any) -> Any:
+        return attrs.evolve(plain(value, target), raw=value)
+
+    converter.register_structure_hook(cls, structured)
+
+
+_CONVERTER: Final = _new_converter()

@@ -1,0 +1,207 @@
+"""The vendor's structures as it sends them: same names, primitives only.
+
+The vendor calls every field optional, and any may be null. Only the identifiers are demanded here, and a package's
+version, without which there is nothing to speak of. ``raw`` is not the vendor's: it is the object as it arrived, for
+fields that this library does not know.
+
+Sources: Huawei Cloud IoTDA API reference, "Query the OTA Upgrade Package List", "Query the Details of an OTA Upgrade
+Package", "Query the Batch Task List", "Query a Batch Task", "Query the Device List", "Query a Device".
+"""
+
+from typing import Any
+
+import attrs
+
+__all__ = [
+    "Device",
+    "DeviceModule",
+    "FileLocation",
+    "ObsLocation",
+    "OtaPackage",
+    "Tag",
+    "TargetsFilter",
+    "Task",
+    "TaskAnswer",
+    "TaskDocument",
+    "TaskPolicy",
+    "TaskProgress",
+    "TokenAnswer",
+    "TokenInfo",
+]
+
+
+@attrs.frozen(kw_only=True)
+class ObsLocation:
+    """Where a package's file is in the object storage (OBS)."""
+
+    region_name: str | None = None
+    bucket_name: str | None = None
+    object_key: str | None = None
+    sign_method: str | None = None
+    """Newer services only; ``SHA256`` where it is missing."""
+    sign: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class FileLocation:
+    """Where a package's file is."""
+
+    obs_location: ObsLocation | None = None
+
+
+@attrs.frozen(kw_only=True)
+class OtaPackage:
+    """``OtaPackageInfo``: an upgrade package. Lists leave ``file_location`` out."""
+
+    package_id: str
+    version: str
+    app_id: str | None = None
+    package_type: str | None = None
+    product_id: str | None = None
+    product_name: str | None = None
+    """Newer services only."""
+    module_name: str | None = None
+    """Newer services only."""
+    support_source_versions: tuple[str, ...] | None = None
+    description: str | None = None
+    custom_info: str | None = None
+    create_time: str | None = None
+    """``yyyyMMdd'T'HHmmss'Z'``."""
+    file_location: FileLocation | None = None
+    raw: Any = attrs.field(factory=dict[str, Any], eq=False, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class TargetsFilter:
+    """The device groups that a task is for."""
+
+    group_ids: tuple[str, ...] | None = None
+
+
+@attrs.frozen(kw_only=True)
+class TaskDocument:
+    """What an upgrade task upgrades to: one package in older services, several in newer ones."""
+
+    package_ids: tuple[str, ...] | None = None
+    package_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class TaskPolicy:
+    """When a task starts, and how often it tries again."""
+
+    schedule_time: str | None = None
+    """``yyyyMMdd'T'HHmmss'Z'``."""
+    retry_count: int | None = None
+    retry_interval: int | None = None
+    """Minutes."""
+
+
+@attrs.frozen(kw_only=True)
+class TaskProgress:
+    """How many targets are in which state; the spelling of ``waitting`` is the vendor's."""
+
+    total: int | None = None
+    processing: int | None = None
+    success: int | None = None
+    fail: int | None = None
+    waitting: int | None = None
+    fail_wait_retry: int | None = None
+    stopped: int | None = None
+    removed: int | None = None
+    """Newer services only."""
+
+
+@attrs.frozen(kw_only=True)
+class Task:
+    """``Task``: a batch task."""
+
+    task_id: str
+    task_name: str | None = None
+    task_type: str | None = None
+    task_mode: str | None = None
+    need_confirm: bool | None = None
+    """Newer services only."""
+    task_ext_info: Any = None
+    """Handed on to the devices."""
+    targets: tuple[str, ...] | None = None
+    targets_filter: TargetsFilter | None = None
+    document: TaskDocument | None = None
+    task_policy: TaskPolicy | None = None
+    status: str | None = None
+    status_desc: str | None = None
+    task_progress: TaskProgress | None = None
+    create_time: str | None = None
+    """``yyyyMMdd'T'HHmmss'Z'``."""
+    raw: Any = attrs.field(factory=dict[str, Any], eq=False, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class TaskAnswer:
+    """The answer to the query of one task, without the page of details that comes with it."""
+
+    batchtask: Task
+
+
+@attrs.frozen(kw_only=True)
+class Tag:
+    """A device's tag."""
+
+    tag_key: str | None = None
+    tag_value: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class DeviceModule:
+    """One module of a device, and its version."""
+
+    module_name: str | None = None
+    module_version: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Device:
+    """A device, as a row of the list or alone. Its ``auth_info`` holds secrets and is never read."""
+
+    device_id: str
+    app_id: str | None = None
+    app_name: str | None = None
+    node_id: str | None = None
+    gateway_id: str | None = None
+    device_name: str | None = None
+    node_type: str | None = None
+    description: str | None = None
+    fw_version: str | None = None
+    sw_version: str | None = None
+    device_sdk_version: str | None = None
+    product_id: str | None = None
+    product_name: str | None = None
+    status: str | None = None
+    tags: tuple[Tag, ...] | None = None
+    create_time: str | None = None
+    """Only alone; ``yyyyMMdd'T'HHmmss'Z'``."""
+    connection_status_update_time: str | None = None
+    """Only alone; ``yyyy-MM-dd'T'HH:mm:ss.SSS'Z'``."""
+    active_time: str | None = None
+    """Only alone; ``yyyy-MM-dd'T'HH:mm:ss.SSS'Z'``."""
+    modules: tuple[DeviceModule, ...] | None = None
+    """Only alone."""
+    extension_info: Any = None
+    """Only alone."""
+
+
+@attrs.frozen(kw_only=True)
+class TokenInfo:
+    """What the identity service (IAM) says about a new token; the token itself is in a header."""
+
+    issued_at: str | None = None
+    """``yyyy-MM-ddTHH:mm:ss.ffffffZ``."""
+    expires_at: str | None = None
+    """``yyyy-MM-ddTHH:mm:ss.ffffffZ``."""
+
+
+@attrs.frozen(kw_only=True)
+class TokenAnswer:
+    """The answer to a password login."""
+
+    token: TokenInfo

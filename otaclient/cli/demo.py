@@ -1,0 +1,243 @@
+"""``otaclient demo``: the fleets of all emulated vendors, scanned over HTTP through one interface."""
+
+import sys
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from shutil import which
+
+import attrs
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from otaclient.cli.emulator import Devices, Seed, emulator_class, emulator_names, generated_fleet
+from otaclient.cli.failures import ExitCode
+from otaclient.cli.output import plain
+from otaclient.cli.progress import ProgressBar
+from otaclient.emulator import EmulatorServer
+from otaclient.fleet.ledger import Certificate, Verdict
+from otaclient.fleet.scan import scan
+from otaclient.models import DeviceUpgrade, JobStatus
+from otaclient.protocols import Backend
+from otaclient.queries import DeviceUpgradeQuery, FirmwareQuery, JobQuery
+from otaclient.registry import open_backend
+
+__all__ = ["demo"]
+
+_SHOWN_VERSIONS = 3
+_OTHER_COLUMNS = 46
+"""How wide the table is without the versions."""
+_UNTOLD = "not told"
+_BETWEEN = " · "
+_MOST_LISTED = 100_000
+
+
+@attrs.frozen(kw_only=True)
+class _Vendor:
+    """One emulated vendor and the client that speaks to it."""
+
+    client: Backend
+    emulator: EmulatorServer
+
+
+@attrs.define
+class _Tally:
+    """The scanned devices, counted: versions and upgrades by backend and product."""
+
+    versions: dict[tuple[str, str], Counter[str]] = attrs.field(factory=dict[tuple[str, str], Counter[str]])
+    upgrading: dict[tuple[str, str], Counter[bool | None]] = attrs.field(
+        factory=dict[tuple[str, str], Counter[bool | None]]
+    )
+    records: dict[tuple[str, str], int] = attrs.field(factory=dict[tuple[str, str], int])
+    """A hash of each device's record, by backend and device."""
+
+    def add(self, device: DeviceUpgrade) -> None:
+        """Count a device."""
+        group = (device.backend, device.product_id or "no product")
+        self.versions.setdefault(group, Counter())[device.firmware_version or "none"] += 1
+        self.upgrading.setdefault(group, Counter())[device.upgrading] += 1
+        self.records[device.backend, device.device_id] = hash(device)
+
+    def groups(self, backend: str) -> list[tuple[str, str]]:
+        """Return a backend's products, those with the most devices first."""
+        return sorted(
+            (group for group in self.versions if group[0] == backend),
+            key=lambda group: (-self.versions[group].total(), group),
+        )
+
+
+@attrs.frozen(kw_only=True)
+class _Check:
+    """The scan against what the emulators hold."""
+
+    read: int
+    held: int
+    equal: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether both are the same devices with the same records."""
+        return self.read == self.held == self.equal
+
+    def __str__(self) -> str:
+        if self.passed:
+            return f"passed: the emulators hold {self.held:,} devices; each was read once, every record equal"
+        return f"FAILED: the emulators hold {self.held:,} devices, {self.read:,} were read, {self.equal:,} equal theirs"
+
+
+async def demo(*, devices: Devices = 20_000, seed: Seed = 7) -> ExitCode:
+    """Start an emulator of every vendor on this machine, scan all fleets over HTTP, and check the result.
+
+    Needs no account, no file and no network beyond loopback.
+    """
+    console = Console(highlight=False)
+    console.print(
+        "Emulated device fleets of several IoT clouds, each behind its vendor's own HTTP interface on this machine, "
+        "signatures included. One client reads them all.\n"
+    )
+    async with _vendors(devices, seed) as vendors:
+        for vendor in vendors:
+            console.print(await _introduction(vendor), soft_wrap=True)
+        tally, certificate = await _scan(vendors, devices)
+        check = _check(tally, vendors)
+    console.print()
+    console.print(_table(tally, [vendor.client.label for vendor in vendors], room=console.width - _OTHER_COLUMNS))
+    if any(None in counts for counts in tally.upgrading.values()):
+        console.print(f"{_UNTOLD}: the vendor's list of devices does not say who is being upgraded\n", style="dim")
+    _print_account(console, check, certificate)
+    if not check.passed:
+        return ExitCode.FAILED
+    return ExitCode.UNCERTAIN if certificate.verdict is Verdict.UNCERTAIN else ExitCode.DONE
+
+
+@asynccontextmanager
+async def _vendors(devices: int, seed: int) -> AsyncGenerator[list[_Vendor]]:
+    """Run all emulators, each with a fleet of its own, and a client for each."""
+    async with AsyncExitStack() as stack:
+        vendors: list[_Vendor] = []
+        for number, name in enumerate(emulator_names()):
+            async with ProgressBar(f"Making the fleet of {name}", unit=""):
+                fleet = await generated_fleet(devices, seed + number)
+            emulator = await stack.enter_async_context(emulator_class(name)(fleet))
+            client = await stack.enter_async_context(open_backend(name, config=emulator.config()))
+            vendors.append(_Vendor(client=client, emulator=emulator))
+        yield vendors
+
+
+async def _introduction(vendor: _Vendor) -> Text:
+    client = vendor.client
+    firmware = await client.firmware.search(FirmwareQuery()).collect(_MOST_LISTED)
+    jobs = await client.jobs.search(JobQuery()).collect(_MOST_LISTED)
+    running = sum(job.status is JobStatus.RUNNING for job in jobs)
+    return Text.assemble(
+        f"  {client.label:<6} ",
+        (vendor.emulator.url, "cyan"),
+        f"  {len(firmware):,} firmware, {len(jobs):,} upgrade jobs, {running:,} of them running",
+    )
+
+
+async def _scan(vendors: Sequence[_Vendor], devices: int) -> tuple[_Tally, Certificate]:
+    tally = _Tally()
+    total = devices * len(vendors)
+    async with ProgressBar("Scanning", unit="devices", prominent=True) as bar:
+        running = scan(
+            [(vendor.client, DeviceUpgradeQuery()) for vendor in vendors],
+            on_progress=lambda progress: bar.update(progress.devices, total),
+        )
+        async with running:
+            async for page in running.pages():
+                for device in page:
+                    tally.add(device)
+    return tally, running.certificate
+
+
+def _check(tally: _Tally, vendors: Sequence[_Vendor]) -> _Check:
+    equal = sum(
+        tally.records.get((device.backend, device.device_id)) == hash(device)
+        for vendor in vendors
+        for device in vendor.emulator.expected_devices(vendor.client.label)
+    )
+    held = sum(len(vendor.emulator.fleet.devices) for vendor in vendors)
+    return _Check(read=len(tally.records), held=held, equal=equal)
+
+
+# --- showing ---------------------------------------------------------------------------------------------------------
+
+
+def _table(tally: _Tally, backends: Sequence[str], *, room: int) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, show_footer=True)
+    everything = [group for backend in backends for group in tally.groups(backend)]
+    table.add_column("backend", footer="all", no_wrap=True)
+    table.add_column("product", no_wrap=True)
+    table.add_column("devices", footer=_devices(tally, everything), justify="right", no_wrap=True)
+    table.add_column("firmware versions, most common first")
+    table.add_column("upgrading", footer=_upgrading(tally, everything), justify="right", no_wrap=True)
+    for backend in backends:
+        groups = tally.groups(backend)
+        for number, group in enumerate(groups):
+            table.add_row(
+                backend if number == 0 else "",
+                plain(group[1]),
+                _devices(tally, [group]),
+                _versions(tally.versions[group], room),
+                _upgrading(tally, [group]),
+            )
+        table.add_row("", "all", _devices(tally, groups), "", _upgrading(tally, groups), style="bold", end_section=True)
+    return table
+
+
+def _devices(tally: _Tally, groups: Sequence[tuple[str, str]]) -> str:
+    return f"{sum(tally.versions[group].total() for group in groups):,}"
+
+
+def _upgrading(tally: _Tally, groups: Sequence[tuple[str, str]]) -> str:
+    known = [tally.upgrading[group] for group in groups if set(tally.upgrading[group]) != {None}]
+    return f"{sum(counts[True] for counts in known):,}" if known else _UNTOLD
+
+
+def _versions(counts: Mapping[str, int], room: int) -> str:
+    """Return the most common versions and the number of the rest, which together are all devices."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    # One version alone in the rest is shown as itself.
+    shown = _SHOWN_VERSIONS if len(ordered) > _SHOWN_VERSIONS + 1 else len(ordered)
+    pieces = [f"{plain(version)} {count:,}" for version, count in ordered[:shown]]
+    rest = ordered[shown:]
+    if rest:
+        pieces.append(f"{len(rest)} others {sum(count for _, count in rest):,}")
+    return _wrapped(pieces, room)
+
+
+def _wrapped(pieces: Sequence[str], room: int) -> str:
+    """Return the pieces on as few lines as they fit on, none of them broken."""
+    lines = [pieces[0]]
+    for piece in pieces[1:]:
+        if len(lines[-1]) + len(_BETWEEN) + len(piece) <= room:
+            lines[-1] += f"{_BETWEEN}{piece}"
+        else:
+            lines.append(piece)
+    return "\n".join(lines)
+
+
+def _program() -> str:
+    """Return what to type for this program."""
+    return "otaclient" if which("otaclient") else sys.argv[0]
+
+
+def _print_account(console: Console, check: _Check, certificate: Certificate) -> None:
+    seconds = certificate.seconds or 1e-9
+    lines = Table(box=None, show_header=False, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    lines.add_column(no_wrap=True, style="bold")
+    lines.add_column()
+    lines.add_row("Check", Text(str(check), style="green" if check.passed else "bold red"))
+    lines.add_row("Certificate", Text(str(certificate)))
+    lines.add_row(
+        "Speed",
+        Text(
+            f"{certificate.requests / seconds:,.0f} requests/s, {certificate.devices / seconds:,.0f} devices/s; "
+            "client and emulators share one process"
+        ),
+    )
+    lines.add_row("Next", Text(f"{_program()} emulator {emulator_names()[0]}  (a server to try the other commands on)"))
+    console.print(lines)

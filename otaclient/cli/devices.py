@@ -1,0 +1,176 @@
+"""``otaclient devices``: which version each device runs, and whether it is being upgraded."""
+
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Annotated
+
+import attrs
+from cyclopts import App, Parameter
+
+from otaclient.cli.connect import connect, connect_all
+from otaclient.cli.failures import ExitCode
+from otaclient.cli.kinds import DEVICES
+from otaclient.cli.listing import print_listing, print_one, printer, say
+from otaclient.cli.options import (
+    BackendName,
+    BackendNames,
+    Concurrency,
+    Force,
+    Limit,
+    OutputFormat,
+    Owner,
+    Products,
+    Profile,
+    instant,
+)
+from otaclient.cli.progress import ProgressBar
+from otaclient.cli.sink import FileSink, StandardOutput, claim, write_file
+from otaclient.fleet.ledger import Verdict
+from otaclient.fleet.scan import Scan, ScanProgress, scan
+from otaclient.models import DeviceUpgrade
+from otaclient.protocols import Backend
+from otaclient.queries import DeviceUpgradeQuery
+
+__all__ = ["app"]
+
+app = App(name="devices", help="List or scan devices with their versions, or show one.", version_flags=[])
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class _Filters:
+    """Which devices: the options that listing and scanning share."""
+
+    product: Products = None
+    version: Annotated[
+        list[str] | None, Parameter(negative="", help="Only with this firmware version; several times for several.")
+    ] = None
+    upgrading: Annotated[
+        bool | None, Parameter(negative="--not-upgrading", help="Only what is (not) being upgraded.")
+    ] = None
+    resolve_upgrading: Annotated[
+        bool, Parameter(negative="", help="Find out who is being upgraded even where that costs extra calls.")
+    ] = False
+    registered_after: Annotated[
+        str | None, Parameter(help="Only registered after this instant, such as 2026-01-31T08:00:00Z.")
+    ] = None
+    registered_before: Annotated[str | None, Parameter(help="Only registered before this instant.")] = None
+    owner: Owner = None
+
+    def query(self) -> DeviceUpgradeQuery:
+        """Return the query that these options ask for."""
+        return DeviceUpgradeQuery(
+            products=self.product,
+            versions=self.version,
+            upgrading=self.upgrading,
+            resolve_upgrading=self.resolve_upgrading,
+            registered_after=instant(self.registered_after, option="--registered-after"),
+            registered_before=instant(self.registered_before, option="--registered-before"),
+            owner_id=self.owner,
+        )
+
+
+@app.command(name="list")
+async def list_devices(
+    *,
+    filters: _Filters | None = None,
+    limit: Limit = None,
+    backend: BackendName = None,
+    profile: Profile = None,
+    format: OutputFormat = None,  # noqa: A002 - the option's name is a contract
+) -> None:
+    """List devices page by page. For whole fleets use 'scan': it reads in parallel and accounts for what it saw."""
+    query = (filters or _Filters()).query()
+    async with connect(backend, profile=profile) as client:
+        await print_listing(DEVICES, client.devices.search(query), format, limit=limit)
+
+
+@app.command(name="show")
+async def show_device(
+    device_id: str,
+    /,
+    *,
+    backend: BackendName = None,
+    profile: Profile = None,
+    format: OutputFormat = None,  # noqa: A002 - the option's name is a contract
+) -> None:
+    """Show one device.
+
+    Parameters
+    ----------
+    device_id
+        Its identifier, as 'otaclient devices list' prints it.
+    """
+    async with connect(backend, profile=profile) as client:
+        await print_one(DEVICES, await client.devices.get(device_id), format)
+
+
+@app.command(name="scan")
+async def scan_devices(
+    *,
+    filters: _Filters | None = None,
+    explain: Annotated[bool, Parameter(negative="", help="Say what the scan would do, and do not scan.")] = False,
+    out: Annotated[Path | None, Parameter(help="Write the devices to this file instead of standard output.")] = None,
+    certificate: Annotated[Path | None, Parameter(help="Write the certificate, as JSON, to this file.")] = None,
+    force: Force = False,
+    concurrency: Concurrency = 16,
+    backend: BackendNames = None,
+    profile: Profile = None,
+    format: OutputFormat = None,  # noqa: A002 - the option's name is a contract
+) -> ExitCode:
+    """Read whole fleets, of several backends at once: each device once, with a certificate of what was read.
+
+    The certificate is printed to standard error. The exit code is 3 when the scan ended uncertain.
+    """
+    query = (filters or _Filters()).query()
+    if certificate is not None:
+        claim(certificate, force=force)
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(client)
+            for client in connect_all(backend, profile=profile, concurrency=concurrency)
+        ]
+        bar = ProgressBar("Scanning", unit=DEVICES.noun, shown=out is not None or not sys.stdout.isatty())
+        running = scan(
+            [(client, query) for client in clients],
+            concurrency=concurrency,
+            on_progress=lambda progress: _show(bar, progress),
+        )
+        if explain:
+            await StandardOutput().write(await running.explain() + "\n")
+            return ExitCode.DONE
+        try:
+            await _print_scan(running, bar, clients, out=out, force=force, given=format)
+        finally:
+            # Also of a scan that failed or was interrupted: then it says so.
+            if certificate is not None:
+                write_file(certificate, f"{running.certificate.to_json()}\n", force=force)
+    say(str(running.certificate))
+    return ExitCode.UNCERTAIN if running.certificate.verdict is Verdict.UNCERTAIN else ExitCode.DONE
+
+
+async def _print_scan(
+    running: Scan[DeviceUpgrade],
+    bar: ProgressBar,
+    clients: list[Backend],
+    *,
+    out: Path | None,
+    force: bool,
+    given: OutputFormat,
+) -> None:
+    printing = printer(DEVICES, given, out=out, force=force, several_backends=len(clients) > 1)
+    try:
+        async with printing.sink, bar, running:
+            await printing.run(running.pages())
+    except BrokenPipeError:
+        raise  # whoever read the devices has seen enough
+    except BaseException:
+        if running.certificate.devices:
+            kept = f", kept in {printing.sink.part}" if isinstance(printing.sink, FileSink) else ""
+            say(f"not finished: {running.certificate.devices:,} devices so far{kept}")
+        raise
+
+
+def _show(bar: ProgressBar, progress: ScanProgress) -> None:
+    bar.update(progress.devices, progress.expected)

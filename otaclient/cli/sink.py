@@ -1,0 +1,119 @@
+"""Where data goes: standard output, or a file that is complete or not there under its name."""
+
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import anyio
+
+from otaclient.cli.failures import UsageError
+
+__all__ = ["FileSink", "Sink", "StandardOutput", "claim", "sink_for", "write_file"]
+
+
+class Sink(Protocol):
+    """Takes text, piece by piece."""
+
+    async def write(self, text: str, /) -> None:
+        """Write a piece."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+
+class StandardOutput:
+    """Standard output. A reader that pauses, such as a pager, must not stop the network: so a thread writes."""
+
+    async def write(self, text: str, /) -> None:
+        """Write a piece."""
+        if text:
+            await anyio.to_thread.run_sync(_print, text, abandon_on_cancel=True)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        return None
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+class FileSink:
+    """A file, written beside its place and renamed at the end. What a failure leaves stays beside it."""
+
+    def __init__(self, path: Path, *, force: bool) -> None:
+        self.path = path
+        self.part = claim(path, force=force)
+        self._force = force
+        self._file = self.part.open("w", encoding="utf-8", newline="")
+
+    async def write(self, text: str, /) -> None:
+        """Write a piece."""
+        self._file.write(text)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        written = self._file.tell() > 0
+        self._file.close()
+        if kind is None:
+            # Somebody else may have made the file in the meantime.
+            _refuse_existing(self.path, force=self._force)
+            self.part.replace(self.path)
+        elif not written:
+            self.part.unlink()
+
+
+def sink_for(path: Path | None, *, force: bool) -> StandardOutput | FileSink:
+    """Return where data goes: the file, or standard output without one.
+
+    Raises:
+        UsageError: The file exists, without ``force``; or its folder does not.
+    """
+    return StandardOutput() if path is None else FileSink(path, force=force)
+
+
+def claim(path: Path, *, force: bool) -> Path:
+    """Check that a file may be written, and return the name that it has while it is incomplete.
+
+    Raises:
+        UsageError: It exists already, or cannot be a file.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: name a file")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path}: there is no folder {path.parent}: make it first")
+    _refuse_existing(path, force=force)
+    part = path.with_name(f"{path.name}.part")
+    if part.exists() and not force:
+        raise UsageError(f"{part} is left from a run that did not finish: move it away, or give --force")
+    return part
+
+
+def write_file(path: Path, content: str, *, force: bool) -> None:
+    """Write a whole file beside its place and rename it.
+
+    Raises:
+        UsageError: As :func:`claim`.
+    """
+    part = claim(path, force=force)
+    part.write_text(content, encoding="utf-8")
+    part.replace(path)
+
+
+def _refuse_existing(path: Path, *, force: bool) -> None:
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists already: name another file, or give --force to replace it")

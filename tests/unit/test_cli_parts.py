@@ -1,0 +1,286 @@
+"""The parts of the command that need neither a backend nor the network."""
+
+import asyncio
+import io
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+import otaclient.cli
+from otaclient.cli import progress
+from otaclient.cli.failures import ExitCode, UsageError, exit_code, leaf, one_line
+from otaclient.cli.options import chosen_format, instant, moved_to_end
+from otaclient.cli.output import Format
+from otaclient.cli.progress import ProgressBar, error_console
+from otaclient.cli.sink import FileSink, StandardOutput, sink_for, write_file
+from otaclient.errors import (
+    ConfigurationError,
+    InvalidQueryError,
+    NotFoundError,
+    PayloadError,
+    UnsupportedOperationError,
+)
+
+# --- failures --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("x"), ExitCode.USAGE),
+        (ConfigurationError("x"), ExitCode.USAGE),
+        (UnsupportedOperationError("x"), ExitCode.USAGE),
+        (InvalidQueryError("x"), ExitCode.USAGE),
+        (InvalidQueryError("the vendor says so", status=400), ExitCode.FAILED),
+        (NotFoundError("x", status=404), ExitCode.FAILED),
+        (OSError(28, "No space left on device"), ExitCode.FAILED),
+        (KeyError("x"), ExitCode.FAILED),
+    ],
+)
+def test_exit_codes_tell_usage_from_failure(error: Exception, code: ExitCode) -> None:
+    """What was wrong before anything was sent exits 2, everything else 1."""
+    assert exit_code(error) is code
+
+
+def test_first_error_of_nested_groups_is_the_one_to_tell() -> None:
+    """Errors of task groups are told as the error inside."""
+    inner = NotFoundError("x")
+    assert leaf(ExceptionGroup("a", [ExceptionGroup("b", [inner]), ValueError()])) is inner
+    assert leaf(inner) is inner
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            NotFoundError("no such job", backend="enos", operation="jobs.get", status=404),
+            "enos jobs.get: no such job (HTTP 404)",
+        ),
+        (FileNotFoundError(2, "No such file or directory", "/a/b"), "/a/b: No such file or directory"),
+        (OSError("cannot"), "cannot"),
+        (OSError(), "OSError"),
+        (KeyError("x"), "unexpected KeyError: 'x'; this is a fault of otaclient, please report it"),
+        (PayloadError("no page", excerpt="<html>\n<body>"), "no page; the body begins '<html>\\n<body>'"),
+        (NotFoundError("two\nlines \x1b[2J"), "two lines \\x1b[2J"),
+    ],
+)
+def test_every_failure_is_one_line(error: Exception, line: str) -> None:
+    """Failures are one printable line."""
+    assert one_line(error) == line
+
+
+# --- options ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], []),
+        (["jobs", "list", "--backend", "enos"], ["jobs", "list", "--backend", "enos"]),
+        (["--backend", "enos", "jobs", "list"], ["jobs", "list", "--backend", "enos"]),
+        (["--backend=enos", "--format", "csv", "jobs", "list"], ["jobs", "list", "--backend=enos", "--format", "csv"]),
+        (["--profile", "p", "jobs", "show", "--", "--x"], ["jobs", "show", "--profile", "p", "--", "--x"]),
+        (["--backend"], ["--backend"]),
+        (["--help"], ["--help"]),
+    ],
+)
+def test_global_options_may_stand_before_the_command(words: list[str], expected: list[str]) -> None:
+    """Global options reach the command wherever they stand."""
+    assert moved_to_end(words) == expected
+
+
+@pytest.mark.parametrize(
+    ("given_format", "out", "expected"),
+    [
+        (None, None, Format.TABLE),
+        (Format.CSV, None, Format.CSV),
+        (Format.TABLE, "x.csv", Format.TABLE),
+        (None, "x.csv", Format.CSV),
+        (None, "x.JSON", Format.JSON),
+        (None, "x.ndjson", Format.JSONL),
+        (None, "x", Format.JSONL),
+    ],
+)
+def test_format_follows_the_files_ending_unless_told(
+    given_format: Format | None, out: str | None, expected: Format
+) -> None:
+    """A terminal gets a table, a file what its name says."""
+    assert chosen_format(given_format, None if out is None else Path(out)) is expected
+
+
+def test_instants_need_a_time_zone() -> None:
+    """An instant is ISO 8601 with a zone; what is missing is proposed."""
+    assert instant(None, option="--x") is None
+    assert instant("2026-01-31T08:00:00+08:00", option="--x") == datetime(2026, 1, 31, tzinfo=UTC)
+    with pytest.raises(UsageError, match=r"--x '2026-01-31' has no time zone: write 2026-01-31T00:00:00Z for UTC"):
+        instant("2026-01-31", option="--x")
+    with pytest.raises(UsageError, match=r"--x 'soon' is no instant"):
+        instant("soon", option="--x")
+
+
+# --- sinks -----------------------------------------------------------------------------------------------------------
+
+
+async def test_standard_output_takes_text(capsys: pytest.CaptureFixture[str]) -> None:
+    """Text goes to standard output at once; nothing is written for no text."""
+    async with StandardOutput() as sink:
+        await sink.write("")
+        await sink.write("a\n")
+    assert capsys.readouterr().out == "a\n"
+
+
+@given(pieces=st.lists(st.text(alphabet=st.characters(codec="utf-8"), max_size=20), max_size=5))
+async def test_files_hold_exactly_what_was_written(tmp_path_factory: pytest.TempPathFactory, pieces: list[str]) -> None:
+    """A file appears whole, under its own name alone."""
+    path = tmp_path_factory.mktemp("sink") / "out.txt"
+    async with sink_for(path, force=False) as sink:
+        for piece in pieces:
+            await sink.write(piece)
+        assert not path.exists()
+    assert path.read_bytes().decode() == "".join(pieces)
+    assert list(path.parent.iterdir()) == [path]
+
+
+async def written(path: Path, meanwhile: Callable[[], object]) -> None:
+    """Write a file; something happens before it is finished."""
+    async with FileSink(path, force=False) as sink:
+        await sink.write("text")
+        meanwhile()
+
+
+async def test_a_file_that_was_not_finished_stays_beside_its_name(tmp_path: Path) -> None:
+    """After a failure nothing has the file's name, and what was written is kept; the next run refuses to lose it."""
+    path = tmp_path / "out.txt"
+    with pytest.raises(ZeroDivisionError):
+        await written(path, lambda: 1 // 0)
+    assert not path.exists()
+    assert (tmp_path / "out.txt.part").read_text() == "text"
+    with pytest.raises(UsageError, match=r"out\.txt\.part is left from a run that did not finish"):
+        FileSink(path, force=False)
+    async with FileSink(path, force=True) as sink:
+        await sink.write("whole")
+    assert path.read_text() == "whole"
+
+
+async def test_existing_files_are_replaced_only_by_force(tmp_path: Path) -> None:
+    """A file that exists is refused before and after the work, unless ``force``."""
+    path = tmp_path / "out.txt"
+    path.write_text("old")
+    with pytest.raises(UsageError, match="exists already"):
+        sink_for(path, force=False)
+    write_file(path, "new", force=True)
+    assert path.read_text() == "new"
+    path.unlink()
+    with pytest.raises(UsageError, match="exists already"):
+        await written(path, lambda: path.write_text("somebody else's"))
+    assert path.read_text() == "somebody else's"
+
+
+def test_places_that_cannot_be_files_are_refused(tmp_path: Path) -> None:
+    """A folder, or a file in no folder, is refused."""
+    with pytest.raises(UsageError, match="is a folder"):
+        sink_for(tmp_path, force=True)
+    with pytest.raises(UsageError, match="make it first"):
+        sink_for(tmp_path / "none" / "out.txt", force=True)
+
+
+# --- progress --------------------------------------------------------------------------------------------------------
+
+
+def console(*, terminal: bool) -> tuple[Console, io.StringIO]:
+    """Return a console and what it prints into."""
+    text = io.StringIO()
+    return Console(file=text, force_terminal=terminal, width=100), text
+
+
+async def turn_the_loop() -> None:
+    """Let timers that are due run."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_bar_appears_when_the_work_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the patience has run out there is a bar with count and percentage, and none is left at the end."""
+    monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0.0)
+    target, text = console(terminal=True)
+    async with ProgressBar("Scanning", unit="devices", console=target) as bar:
+        bar.update(2_500, 10_000)
+        bar.update(20_000, 10_000)
+        bar.update(2_500, 10_000)
+        await turn_the_loop()
+    assert "2,500 devices" in text.getvalue()
+    assert "25%" in text.getvalue()
+
+
+async def test_short_work_shows_no_bar() -> None:
+    """Within a second, nothing is shown."""
+    target, text = console(terminal=True)
+    async with ProgressBar("Scanning", unit="devices", console=target) as bar:
+        bar.update(1)
+    assert "Scanning" not in text.getvalue()
+
+
+@pytest.mark.parametrize(("terminal", "shown"), [(False, True), (True, False)])
+async def test_no_bar_where_nobody_watches(monkeypatch: pytest.MonkeyPatch, terminal: bool, shown: bool) -> None:
+    """Without a terminal, or where rows would run into it, there is no bar."""
+    monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0.0)
+    target, text = console(terminal=terminal)
+    async with ProgressBar("Scanning", unit="devices", console=target, shown=shown) as bar:
+        bar.update(1, 2)
+        await turn_the_loop()
+    assert text.getvalue() == ""
+
+
+def test_messages_go_to_standard_error() -> None:
+    """The console for messages writes to standard error."""
+    assert error_console().stderr
+
+
+# --- the extra -------------------------------------------------------------------------------------------------------
+
+
+class _Missing(MetaPathFinder):
+    """Lets the import of the command's tree fail as if one package were not installed."""
+
+    def __init__(self, package: str) -> None:
+        self._package = package
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None, /
+    ) -> ModuleSpec | None:
+        if fullname == "otaclient.cli.app":
+            raise ModuleNotFoundError(f"No module named {self._package!r}", name=self._package)
+        return None
+
+
+def without(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    """Take a package away from the command."""
+    monkeypatch.delitem(sys.modules, "otaclient.cli.app", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [_Missing(package), *sys.meta_path])
+
+
+def test_without_the_extra_the_command_names_the_pip_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The library is installed without the command's libraries: one line says how to add them."""
+    without(monkeypatch, "cyclopts")
+    assert otaclient.cli.main(["demo"]) == ExitCode.USAGE
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == "error: the command needs cyclopts, which is not installed: pip install 'otaclient[cli]'\n"
+
+
+def test_another_missing_module_is_not_mistaken_for_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that is missing for another reason is told as what it is."""
+    without(monkeypatch, "anyio")
+    with pytest.raises(ModuleNotFoundError, match="anyio"):
+        otaclient.cli.main(["demo"])
