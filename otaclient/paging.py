@@ -221,6 +221,8 @@ def _next_page(window: PageWindow, facts: PageFacts) -> PageWindow | None:
             f"asked for page {window.number} of size {window.size}, but the answer says page {facts.number} of size "
             f"{facts.size}: rows could be lost"
         )
+    if facts.rows > window.size:
+        raise PayloadError(f"asked for at most {window.size} rows, but the answer holds {facts.rows}")
     reached = (window.number - 1) * window.size + facts.rows
     if facts.rows == 0 or (facts.rows < window.size and (facts.total is None or reached >= facts.total)):
         return None

@@ -1,18 +1,15 @@
 """The client of EnOS: pure functions composed around the session."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
-from otaclient.errors import ApiError, InvalidQueryError, PayloadError, RateLimitedError, UnsupportedOperationError
+from otaclient.errors import ApiError, PayloadError, RateLimitedError
 from otaclient.events import Listener
-from otaclient.models import DeviceUpgrade, Firmware, FirmwareId, Job, JobId
-from otaclient.paging import Paged
 from otaclient.protocols import Backend, BackendPlugin, Capability, Query
-from otaclient.queries import DeviceUpgradeQuery, FirmwareQuery, JobQuery
+from otaclient.queries import DeviceTaskQuery, FirmwareQuery, JobQuery
 from otaclient.reads import ReadSource
 from otaclient.registry import open_session
 from otaclient.transport.http import HttpRequest
@@ -20,152 +17,50 @@ from otaclient.transport.limits import Limits
 from otaclient.transport.options import TransportOptions
 from otaclient.transport.retry import RetryPolicy
 from otaclient.transport.session import Dialect, Session
+from otaclient.transport.settling import WriteLag
 from otaclient.transport.tokens import Token, TokenCache
-from otaclient.unsupported import UnsupportedDevices, UnsupportedFirmware, UnsupportedJobs
 from otaclient_enos import requests
+from otaclient_enos.account import NAME, READ_LAG_SECONDS, Account
 from otaclient_enos.config import EnosConfig, checked_org_id
-from otaclient_enos.mapping import firmware_from, job_from
-from otaclient_enos.reads import EnosReads, Plan, concerning, plan_devices, plan_firmware, plan_jobs
+from otaclient_enos.devices import EnosDevices
+from otaclient_enos.failures import classify, classify_token
+from otaclient_enos.files import FilesSigner
+from otaclient_enos.firmware import EnosFirmware
+from otaclient_enos.jobs import EnosJobs
+from otaclient_enos.reads import concerning
 from otaclient_enos.requests import Organisation
-from otaclient_enos.responses import classify, classify_token, parse_firmware, parse_job, parse_token
+from otaclient_enos.responses import parse_token
 from otaclient_enos.signing import EnosSigner, TokenSigner
 
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["EnosBackend", "EnosDevices", "EnosFirmware", "EnosJobs", "EnosPlugin"]
+__all__ = ["EnosBackend", "EnosPlugin"]
 
-_NAME: Final = "enos"
+# What EnOS has not: looking up one device, and jobs that wait for a confirmation.
 _CAPABILITIES: Final = frozenset(
     {
         Capability.FIRMWARE_GET,
         Capability.FIRMWARE_SEARCH,
+        Capability.FIRMWARE_CREATE,
+        Capability.FIRMWARE_UPLOAD,
+        Capability.FIRMWARE_DELETE,
+        Capability.FIRMWARE_REPORTED_VERSIONS,
+        Capability.FIRMWARE_DOWNLOAD,
         Capability.JOBS_GET,
         Capability.JOBS_SEARCH,
+        Capability.JOBS_CREATE,
+        Capability.JOBS_START,
+        Capability.JOBS_STOP,
+        Capability.JOBS_DELETE,
+        Capability.JOBS_TASKS,
+        Capability.JOBS_CANCEL_TASKS,
+        Capability.JOBS_RETRY_TASKS,
+        Capability.JOBS_PROGRESS,
         Capability.DEVICES_SEARCH,
+        Capability.DEVICES_UPGRADING,
     }
 )
-
-_T = TypeVar("_T")
-_Q = TypeVar("_Q", FirmwareQuery, JobQuery, DeviceUpgradeQuery)
-
-
-@attrs.frozen
-class _Account:
-    """Whom all operations of one client act for."""
-
-    session: Session
-    organisation: Organisation
-
-    def read(self, operation: str, query: _Q, kind: type[_Q], plan: Callable[[_Q], Plan[_T]]) -> EnosReads[_T]:
-        with concerning(operation, self.session.label):
-            _check_kind(query, kind)
-            return EnosReads(self.session, self.organisation.owned_by(query.owner_id), plan(query))
-
-    def firmware(self, query: FirmwareQuery) -> EnosReads[Firmware]:
-        return self.read("firmware.search", query, FirmwareQuery, plan_firmware)
-
-    def jobs(self, query: JobQuery) -> EnosReads[Job]:
-        return self.read("jobs.search", query, JobQuery, plan_jobs)
-
-    def devices(self, query: DeviceUpgradeQuery) -> EnosReads[DeviceUpgrade]:
-        return self.read("devices.search", query, DeviceUpgradeQuery, plan_devices)
-
-
-def _check_kind(query: object, kind: type[Any]) -> None:
-    if not isinstance(query, kind):
-        raise InvalidQueryError(f"the query is a {type(query).__name__}: give a {kind.__name__}")
-
-
-def _paged(source: EnosReads[_T], query: object) -> Paged[_T]:
-    # A cursor of one organisation means nothing in another.
-    return Paged(source, backend=_NAME, query=(source.org_id, query))
-
-
-class EnosFirmware(UnsupportedFirmware):
-    """The firmware of one organisation."""
-
-    def __init__(self, account: _Account) -> None:
-        super().__init__(label=account.session.label)
-        self._account = account
-
-    async def get(self, firmware_id: FirmwareId | str, /) -> Firmware:
-        """Return the firmware with this identifier.
-
-        Raises:
-            NotFoundError: No such firmware in this organisation (code 24404).
-            InvalidQueryError: The identifier cannot be right; nothing was sent.
-
-        Source: EnOS Connection Service, "V2.1 Get Firmware File".
-        """
-        session = self._account.session
-        with concerning("firmware.get", session.label):
-            request = requests.get_firmware(self._account.organisation, firmware_id)
-        response = await session.call(request)
-        with concerning("firmware.get", session.label, attempts=response.attempts):
-            return firmware_from(parse_firmware(request, response), backend=session.label)
-
-    def search(self, query: FirmwareQuery = FirmwareQuery(), /) -> Paged[Firmware]:
-        """Return the firmware that matches, newest first.
-
-        Raises:
-            InvalidQueryError: EnOS cannot answer the query, nor can it be filtered here; nothing was sent.
-
-        Source: EnOS Connection Service, "V2.1 Search Firmware".
-        """
-        return _paged(self._account.firmware(query), query)
-
-
-class EnosJobs(UnsupportedJobs):
-    """The upgrade jobs of one organisation."""
-
-    def __init__(self, account: _Account) -> None:
-        super().__init__(label=account.session.label)
-        self._account = account
-
-    async def get(self, job_id: JobId | str, /) -> Job:
-        """Return the job with this identifier; the vendor leaves out some of what a search shows.
-
-        Raises:
-            NotFoundError: No such job in this organisation (code 24404).
-            InvalidQueryError: The identifier cannot be right; nothing was sent.
-
-        Source: EnOS Connection Service, "V2.1 Get OTA Job".
-        """
-        session = self._account.session
-        with concerning("jobs.get", session.label):
-            request = requests.get_job(self._account.organisation, job_id)
-        response = await session.call(request)
-        with concerning("jobs.get", session.label, attempts=response.attempts):
-            return job_from(parse_job(request, response), backend=session.label)
-
-    def search(self, query: JobQuery = JobQuery(), /) -> Paged[Job]:
-        """Return the jobs that match, newest first.
-
-        Raises:
-            InvalidQueryError: EnOS cannot answer the query, nor can it be filtered here; nothing was sent.
-
-        Source: EnOS Connection Service, "V2.1 Search OTA Job".
-        """
-        return _paged(self._account.jobs(query), query)
-
-
-class EnosDevices(UnsupportedDevices):
-    """The devices of one organisation: which firmware each runs, and whether it is being upgraded."""
-
-    def __init__(self, account: _Account) -> None:
-        super().__init__(label=account.session.label)
-        self._account = account
-
-    def search(self, query: DeviceUpgradeQuery = DeviceUpgradeQuery(), /) -> Paged[DeviceUpgrade]:
-        """Return the devices that match, in an order that the vendor does not document.
-
-        Raises:
-            InvalidQueryError: EnOS cannot answer the query, nor can it be filtered here; nothing was sent.
-
-        Source: EnOS Connection Service, "V2.1 Search Device Upgrade".
-        """
-        return _paged(self._account.devices(query), query)
 
 
 class EnosBackend:
@@ -174,14 +69,20 @@ class EnosBackend:
     Args:
         config: Where the gateway is, and who asks.
         session: What sends the requests; a session that speaks EnOS already is used as it is.
+        lag: Knows what was written by clients that share the session; a new one unless given.
     """
 
-    def __init__(self, config: EnosConfig, session: Session) -> None:
-        spoken = session if session.dialect is not None else session.speaking(_dialect(config, session))
+    def __init__(self, config: EnosConfig, session: Session, *, lag: WriteLag | None = None) -> None:
+        dialect = session.dialect or _dialect(config, session)
         self._config = config
-        self._account = _Account(spoken, Organisation(org_id=config.org_id, api_version=config.api_version))
+        self._account = Account(
+            session=session.speaking(dialect),
+            files=session.speaking(_files_dialect(config, dialect)),
+            organisation=Organisation(org_id=config.org_id, api_version=config.api_version),
+            lag=lag or WriteLag(READ_LAG_SECONDS, session.clock),
+        )
         self._firmware = EnosFirmware(self._account)
-        self._jobs = EnosJobs(self._account)
+        self._jobs = EnosJobs(self._account, self._firmware)
         self._devices = EnosDevices(self._account)
 
     @classmethod
@@ -203,7 +104,7 @@ class EnosBackend:
             ConfigurationError: An option cannot be right.
         """
         opened = open_session(
-            label or _NAME,
+            label or NAME,
             transport=transport,
             session=session,
             timeout_seconds=timeout_seconds,
@@ -216,7 +117,7 @@ class EnosBackend:
     @property
     def name(self) -> str:
         """``enos``."""
-        return _NAME
+        return NAME
 
     @property
     def label(self) -> str:
@@ -261,21 +162,16 @@ class EnosBackend:
 
         Raises:
             InvalidQueryError: EnOS cannot answer the query, nor can it be filtered here.
-            UnsupportedOperationError: There is no such listing.
         """
         match query:
             case FirmwareQuery():
                 return self._account.firmware(query)
             case JobQuery():
                 return self._account.jobs(query)
-            case DeviceUpgradeQuery():
-                return self._account.devices(query)
+            case DeviceTaskQuery():
+                return self._account.tasks(query)
             case _:
-                raise UnsupportedOperationError(
-                    f"this backend has no listing for a {type(query).__name__}; backend.capabilities lists what it has",
-                    operation="jobs.tasks",
-                    backend=self.label,
-                )
+                return self._account.devices(query)
 
     def with_options(
         self,
@@ -300,7 +196,7 @@ class EnosBackend:
         if owner_id is not None:
             config = attrs.evolve(config, org_id=checked_org_id(owner_id, setting="owner_id"))
         session = self._account.session.with_options(timeout_seconds=timeout_seconds, retry=retry, limits=limits)
-        return type(self)(config, session)
+        return type(self)(config, session, lag=self._account.lag)
 
     async def aclose(self) -> None:
         """Release the connections. Closing twice does no harm."""
@@ -322,7 +218,7 @@ class EnosBackend:
 class EnosPlugin:
     """What makes the backend known to otaclient."""
 
-    name: str = _NAME
+    name: str = NAME
     config_type: type[EnosConfig] = EnosConfig
 
     def open(self, config: EnosConfig, session: Session, /) -> EnosBackend:
@@ -337,6 +233,16 @@ def _dialect(config: EnosConfig, session: Session) -> Dialect:
         sign=EnosSigner(config.app_secret),
         classify=classify,
         tokens=TokenCache(service.fetch, session.clock, on_renewed=session.token_renewed),
+    )
+
+
+def _files_dialect(config: EnosConfig, dialect: Dialect) -> Dialect:
+    # The page's table says that files are served by the message integration gateway; its sample asks the API gateway.
+    # So whoever needs the former sets files_endpoint.
+    return attrs.evolve(
+        dialect,
+        endpoint=config.files_endpoint or config.endpoint,
+        sign=FilesSigner(EnosSigner(config.app_secret)),
     )
 
 

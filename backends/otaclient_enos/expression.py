@@ -1,7 +1,7 @@
 """The ``expression`` of EnOS searches: exactly the fields and operators that each operation allows, quoted safely.
 
 Sources: EnOS "API FAQs" (How to use expression); EnOS Connection Service, "V2.1 Search Firmware", "V2.1 Search Device
-Upgrade", "V2.1 Search OTA Job".
+Upgrade", "V2.1 Search OTA Job", "V2.1 Search Device Task".
 """
 
 import re
@@ -19,6 +19,7 @@ __all__ = [
     "FIRMWARE",
     "JOBS",
     "MAX_IN_VALUES",
+    "TASKS",
     "Comparison",
     "Grammar",
     "Operator",
@@ -141,6 +142,11 @@ JOBS: Final = Grammar(
 DEVICES: Final = Grammar(
     operation="devices.search",
     fields={"productKey": _MEMBERSHIP, "firmwareVersion": _MEMBERSHIP, "isUpgrading": _EQUALITY},
+    default_locale="default",
+)
+TASKS: Final = Grammar(
+    operation="jobs.tasks",
+    fields=dict.fromkeys(("jobId", "deviceKey", "fromVersion", "toVersion", "status", "desc"), _MEMBERSHIP),
     default_locale="default",
 )
 

@@ -13,6 +13,7 @@ import attrs
 from otaclient.models import (
     Checksum,
     DeviceId,
+    DeviceTask,
     DeviceUpgrade,
     Firmware,
     FirmwareId,
@@ -27,9 +28,12 @@ from otaclient.models import (
     LocalizedText,
     PolicyMode,
     RetrySchedule,
+    TaskFailure,
+    TaskId,
+    TaskStatus,
     Verification,
 )
-from otaclient_enos.responses import whole_number
+from otaclient_enos.failures import whole_number
 from otaclient_enos.wire import (
     DeviceFirmware,
     FirmwareInfo,
@@ -39,13 +43,20 @@ from otaclient_enos.wire import (
     RetryPolicy,
     SchedulePolicy,
     StringI18n,
+    TaskInfo,
     UpgradeScope,
     keys_of,
 )
 
 __all__ = [
+    "CANCELLED_REMARK",
     "JOB_KIND_WORDS",
     "JOB_STATUS_WORDS",
+    "PARTIAL_SCOPE",
+    "POLICY_MODE_WORDS",
+    "TASK_STATUS_WORDS",
+    "WHOLE_SCOPE",
+    "device_task_from",
     "device_upgrade_from",
     "firmware_from",
     "instant_from_epoch_ms",
@@ -59,11 +70,28 @@ JOB_STATUS_WORDS: Final = {JobStatus.RUNNING: "started", JobStatus.STOPPED: "sto
 """The two things that EnOS says of a job."""
 JOB_KIND_WORDS: Final = {JobKind.UPGRADE: "upgrade", JobKind.VERIFICATION: "verify"}
 
+POLICY_MODE_WORDS: Final = {PolicyMode.SNAPSHOT: "snapshot", PolicyMode.INCREMENTAL: "incremental"}
+WHOLE_SCOPE: Final = "total"
+PARTIAL_SCOPE: Final = "partial"
+TASK_STATUS_WORDS: Final = {
+    TaskStatus.PENDING: "init",
+    TaskStatus.PUBLISHED: "published",
+    TaskStatus.UPGRADING: "upgrading",
+    TaskStatus.SUCCEEDED: "succeeded",
+    TaskStatus.FAILED: "failed",
+}
+"""Everything that EnOS says of a task."""
+CANCELLED_REMARK: Final = "Cancelled by user"
+"""The remark of a task that failed because it was cancelled.
+
+There is no documented status of cancelled tasks; a sample of the vendor looks for them by this remark, among those that
+can be tried again, and only failed ones can.
+"""
+
 _JOB_STATUS: Final = {word: status for status, word in JOB_STATUS_WORDS.items()}
 _JOB_KIND: Final = {word: kind for kind, word in JOB_KIND_WORDS.items()}
-_POLICY_MODE: Final = {"snapshot": PolicyMode.SNAPSHOT, "incremental": PolicyMode.INCREMENTAL}
-_WHOLE_SCOPE: Final = "total"
-_PARTIAL_SCOPE: Final = "partial"
+_POLICY_MODE: Final = {word: mode for mode, word in POLICY_MODE_WORDS.items()}
+_TASK_STATUS: Final = {word: status for status, word in TASK_STATUS_WORDS.items()}
 
 
 def firmware_from(record: FirmwareRecord, *, backend: str) -> Firmware:
@@ -103,8 +131,7 @@ def job_from(record: JobRecord, *, backend: str) -> Job:
     created_at, scope, policy = instant_from_epoch_ms(info.create_time), _scope(info.upgrade_scope), _policy(info)
     unused = {
         "createTime": created_at is None,
-        "upgradeScope": info.upgrade_scope is not None
-        and info.upgrade_scope.type not in {_WHOLE_SCOPE, _PARTIAL_SCOPE},
+        "upgradeScope": info.upgrade_scope is not None and info.upgrade_scope.type not in {WHOLE_SCOPE, PARTIAL_SCOPE},
         "upgradePolicy": policy.mode is PolicyMode.UNKNOWN,
         "upgradeTimeout": policy.timeout_seconds is None,
         "maximumConcurrency": policy.max_concurrency is None,
@@ -141,6 +168,34 @@ def device_upgrade_from(info: DeviceFirmware, *, backend: str) -> DeviceUpgrade:
         owner_id=info.org_id,
         firmware_version=info.firmware_version,
         upgrading=info.is_upgrading,
+    )
+
+
+def device_task_from(info: TaskInfo, *, backend: str) -> DeviceTask:
+    """Return a ``TaskInfo`` struct as the shared model.
+
+    A progress below 0 is no progress but the device's code of a failure, and goes into ``failure``.
+    """
+    progress = whole_number(info.progress)
+    status = _TASK_STATUS.get(info.status, TaskStatus.UNKNOWN)
+    failed = status is TaskStatus.FAILED
+    if failed and info.desc == CANCELLED_REMARK:
+        status = TaskStatus.CANCELLED
+    code = None if progress is None or progress >= 0 else str(progress)
+    return DeviceTask(
+        backend=backend,
+        job_id=JobId(info.job_id),
+        device_id=DeviceId(info.asset_id),
+        status=status,
+        vendor_status=info.status,
+        task_id=None if info.task_id is None else TaskId(info.task_id),
+        device_key=info.device_key,
+        product_id=info.product_key,
+        from_version=info.from_version,
+        to_version=info.to_version,
+        progress_percent=progress if code is None else None,
+        failure=TaskFailure(message=info.desc, code=code) if failed or code is not None else None,
+        updated_at=instant_from_epoch_ms(info.update_time),
     )
 
 
@@ -190,7 +245,7 @@ def _scope(scope: UpgradeScope | None) -> JobScope | None:
         tags=_accepted_values(scope.tags),
         attributes=_accepted_values(scope.attributes),
         asset_trees=tuple(FrozenMap(_frozen_items(tree)) for tree in scope.asset_trees or ()),
-        everything=scope.type == _WHOLE_SCOPE,
+        everything=scope.type == WHOLE_SCOPE,
     )
 
 

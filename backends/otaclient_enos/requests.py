@@ -1,7 +1,8 @@
 """Typed arguments in, requests out. Whatever can be known to be wrong is refused here, before anything is sent.
 
 Sources: EnOS Connection Service, "V2.1 Get Firmware File", "V2.1 Search Firmware", "V2.1 Search Device Upgrade", "V2.1
-Get OTA Job", "V2.1 Search OTA Job"; EnOS API Management, "Get Access Token", "Refresh Access Token".
+List Firmware Version", "V2.1 Get OTA Job", "V2.1 Search OTA Job", "V2.1 Search Device Task"; EnOS API Management, "Get
+Access Token", "Refresh Access Token".
 """
 
 from typing import Any, Final
@@ -15,15 +16,19 @@ from otaclient_enos.expression import check_characters
 
 __all__ = [
     "DEFAULT_PAGE_SIZE",
+    "JSON_HEADERS",
     "LARGEST_PAGE_SIZE",
     "Organisation",
+    "check_identifier",
     "get_firmware",
     "get_job",
     "get_token",
+    "list_versions",
     "refresh_token",
     "search_devices",
     "search_firmware",
     "search_jobs",
+    "search_tasks",
 ]
 
 LARGEST_PAGE_SIZE: Final = 200
@@ -33,7 +38,7 @@ DEFAULT_PAGE_SIZE: Final = 50
 _TOKEN_PATH: Final = "/apim-token-service/v2.0/token"  # noqa: S105 - a path
 # Of an expression in an error message: with a hundred products in it, it would bury the rest.
 _SHOWN_CHARACTERS: Final = 160
-_JSON: Final = {"Content-Type": "application/json;charset=UTF-8"}
+JSON_HEADERS: Final = {"Content-Type": "application/json;charset=UTF-8"}
 
 
 @attrs.frozen(kw_only=True)
@@ -49,7 +54,7 @@ class Organisation:
         Raises:
             InvalidQueryError: The name cannot be right.
         """
-        return self if owner_id is None else attrs.evolve(self, org_id=_identifier(owner_id, name="owner_id"))
+        return self if owner_id is None else attrs.evolve(self, org_id=check_identifier(owner_id, name="owner_id"))
 
     def path(self, resource: str) -> str:
         """Return the path of ``ota-firmwares`` or ``ota-jobs``."""
@@ -62,7 +67,9 @@ def get_firmware(organisation: Organisation, firmware_id: str) -> HttpRequest:
     Raises:
         InvalidQueryError: The identifier cannot be right.
     """
-    return _get(organisation, "ota-firmwares", "firmware", "firmwareId", _identifier(firmware_id, name="firmware_id"))
+    return _get(
+        organisation, "ota-firmwares", "firmware", "firmwareId", check_identifier(firmware_id, name="firmware_id")
+    )
 
 
 def get_job(organisation: Organisation, job_id: str) -> HttpRequest:
@@ -71,7 +78,7 @@ def get_job(organisation: Organisation, job_id: str) -> HttpRequest:
     Raises:
         InvalidQueryError: The identifier cannot be right.
     """
-    return _get(organisation, "ota-jobs", "jobs", "jobId", _identifier(job_id, name="job_id"))
+    return _get(organisation, "ota-jobs", "jobs", "jobId", check_identifier(job_id, name="job_id"))
 
 
 def search_firmware(organisation: Organisation, *, expression: str | None, number: int, size: int) -> HttpRequest:
@@ -94,6 +101,16 @@ def search_jobs(organisation: Organisation, *, expression: str | None, number: i
     return _search(organisation, "ota-jobs", "search", operation="jobs.search", body=body)
 
 
+def search_tasks(organisation: Organisation, *, expression: str | None, number: int, size: int) -> HttpRequest:
+    """Build the request for one page of what jobs do on devices.
+
+    Raises:
+        InvalidQueryError: The page's number or size is out of range.
+    """
+    body = _page("jobs.tasks", expression, number, size)
+    return _search(organisation, "ota-jobs", "searchTask", operation="jobs.tasks", body=body)
+
+
 def search_devices(organisation: Organisation, *, expression: str | None, number: int, size: int) -> HttpRequest:
     """Build the request for one page of devices with their versions.
 
@@ -102,6 +119,22 @@ def search_devices(organisation: Organisation, *, expression: str | None, number
     """
     body = _page("devices.search", expression, number, size)
     return _search(organisation, "ota-firmwares", "searchDeviceUpgrade", operation="devices.search", body=body)
+
+
+def list_versions(organisation: Organisation, product_id: str) -> HttpRequest:
+    """Build the request for the versions that devices of a product have reported.
+
+    Raises:
+        InvalidQueryError: The product cannot be right.
+    """
+    product_key = check_identifier(product_id, name="product_id")
+    return HttpRequest(
+        operation="firmware.reported_versions",
+        method="GET",
+        path=organisation.path("ota-firmwares"),
+        query=(("action", "listVersion"), ("orgId", organisation.org_id), ("productKey", product_key)),
+        subject=f"product {product_key!r}",
+    )
 
 
 def get_token() -> HttpRequest:
@@ -143,7 +176,7 @@ def _search(
         method="POST",
         path=organisation.path(resource),
         query=(("action", action), ("orgId", organisation.org_id)),
-        headers=_JSON,
+        headers=JSON_HEADERS,
         body=encode_json(body),
         subject=f"page {number}" if expression is None else f"page {number} of {_shortened(expression)}",
     )
@@ -159,13 +192,17 @@ def _token_request(action: str) -> HttpRequest:
         operation="authenticate",
         method="POST",
         path=f"{_TOKEN_PATH}/{action}",
-        headers=_JSON,
+        headers=JSON_HEADERS,
         subject="access token",
     )
 
 
-def _identifier(value: Any, *, name: str) -> str:
-    """Return an identifier; its form is the vendor's affair, but it must be a text that can be sent."""
+def check_identifier(value: Any, *, name: str) -> str:
+    """Return an identifier; its form is the vendor's affair, but it must be a text that can be sent.
+
+    Raises:
+        InvalidQueryError: It is no text, is empty, or holds a control character.
+    """
     if not isinstance(value, str):
         raise InvalidQueryError(f"{name} is {value!r}: give a text")
     if not value.strip():

@@ -4,7 +4,8 @@ Required is only what a record cannot do without (its identifier, a firmware's v
 of different versions of the service leave out, or send as ``null``, nearly everything else. Numbers may come as text.
 
 Sources: EnOS Connection Service, "V2.1 Get Firmware File", "V2.1 Search Device Upgrade", "V2.1 Get OTA Job", "V2.1
-Search OTA Job", "V2.1 Create OTA Job".
+Search OTA Job", "V2.1 Create OTA Job", "V2.1 Search Device Task", "V2.1 Create Firmware File", "V2.1 List Firmware
+Version".
 """
 
 from typing import Any, Final
@@ -15,6 +16,10 @@ from otaclient.structuring import camel_case, wire_converter, wire_name
 
 __all__ = [
     "CONVERTER",
+    "CreatedFirmware",
+    "CreatedFirmwareAnswer",
+    "CreatedJob",
+    "CreatedJobAnswer",
     "DeviceFirmware",
     "FirmwareAnswer",
     "FirmwareInfo",
@@ -25,7 +30,9 @@ __all__ = [
     "RetryPolicy",
     "SchedulePolicy",
     "StringI18n",
+    "TaskInfo",
     "UpgradeScope",
+    "VersionsAnswer",
     "keys_of",
 ]
 
@@ -138,6 +145,42 @@ class DeviceFirmware:
     is_upgrading: bool | None = None
 
 
+@attrs.frozen(kw_only=True)
+class TaskInfo:
+    """What one job does on one device. No sample of an answer is published: the fields are those of the table."""
+
+    job_id: str
+    asset_id: str
+    status: str
+    """``init``, ``published``, ``upgrading``, ``succeeded`` or ``failed``."""
+    task_id: str | None = None
+    org_id: str | None = None
+    product_key: str | None = None
+    device_key: str | None = None
+    from_version: str | None = None
+    to_version: str | None = None
+    progress: int | str | None = None
+    """Percent; below 0, the device's own code of a failure."""
+    desc: str | None = None
+    """A remark of the service or of the device."""
+    update_time: int | str | None = None
+    """Milliseconds since 1970."""
+
+
+@attrs.frozen(kw_only=True)
+class CreatedFirmware:
+    """What the creation of a firmware comes to."""
+
+    firmware_id: str
+
+
+@attrs.frozen(kw_only=True)
+class CreatedJob:
+    """What the creation of a job comes to."""
+
+    job_id: str
+
+
 @attrs.frozen
 class FirmwareRecord:
     """A firmware, beside the object that it was read from: that has fields which the struct does not know."""
@@ -166,6 +209,27 @@ class JobAnswer:
     """The envelope around one job."""
 
     data: JobRecord
+
+
+@attrs.frozen
+class CreatedFirmwareAnswer:
+    """The envelope around the identifier of a new firmware."""
+
+    data: CreatedFirmware
+
+
+@attrs.frozen
+class CreatedJobAnswer:
+    """The envelope around the identifier of a new job."""
+
+    data: CreatedJob
+
+
+@attrs.frozen
+class VersionsAnswer:
+    """The envelope around the versions that devices of a product have reported."""
+
+    data: tuple[str, ...] | None = None
 
 
 CONVERTER: Final = wire_converter(rename=camel_case)

@@ -1,21 +1,31 @@
-"""The vendor-neutral half of the emulators: a simulated fleet, a clock, faults on demand and the HTTP server."""
+"""The vendor-neutral half of the emulators: a simulated fleet, jobs that run, a clock, faults and the HTTP server."""
 
 from otaclient.emulator.clock import Clock, ManualClock, SystemClock
 from otaclient.emulator.devices import DeviceTable
+from otaclient.emulator.engine import JobEngine, JobOrder
 from otaclient.emulator.faults import FaultQueue, Hold
 from otaclient.emulator.fleet import FirmwareRecord, Fleet, JobRecord, Product
+from otaclient.emulator.plan import JobPlan
+from otaclient.emulator.remarks import Remark
 from otaclient.emulator.server import EmulatorServer
+from otaclient.emulator.store import FirmwareOrder, FirmwareStore
 
 __all__ = [
     "Clock",
     "DeviceTable",
     "EmulatorServer",
     "FaultQueue",
+    "FirmwareOrder",
     "FirmwareRecord",
+    "FirmwareStore",
     "Fleet",
     "Hold",
+    "JobEngine",
+    "JobOrder",
+    "JobPlan",
     "JobRecord",
     "ManualClock",
     "Product",
+    "Remark",
     "SystemClock",
 ]

@@ -8,7 +8,7 @@ from itertools import compress
 from typing import Final
 
 from otaclient.emulator.conditions import EVERYTHING, AllOf, AnyOf, Condition, InColumn
-from otaclient.models import Connection
+from otaclient.models import Connection, FirmwareKind
 
 __all__ = ["ABSENT", "CONNECTIONS", "DeviceTable"]
 
@@ -144,6 +144,46 @@ class DeviceTable:
         if row >= len(self) or self.key(row) != key:
             return None
         return row if product_id is None or self.product_id(row) == product_id else None
+
+    # --- versions ----------------------------------------------------------------------------------------------------
+
+    def version_column(self, kind: FirmwareKind) -> bytearray | None:
+        """Return the column that firmware of this kind writes; ``None`` for modules, which have none."""
+        if kind is FirmwareKind.FIRMWARE:
+            return self.firmware_version_column
+        return self.software_version_column if kind is FirmwareKind.SOFTWARE else None
+
+    def version_texts(self, kind: FirmwareKind) -> Sequence[str]:
+        """Return what the bytes of that column stand for; of modules, nothing."""
+        if kind is FirmwareKind.FIRMWARE:
+            return self.firmware_versions
+        return self.software_versions if kind is FirmwareKind.SOFTWARE else ()
+
+    def version_index(self, kind: FirmwareKind, version: str) -> int:
+        """Return the byte that stands for a version, which joins the end of the catalogue where it is new.
+
+        Raises:
+            ValueError: The catalogue is full.
+        """
+        texts = self.version_texts(kind)
+        if version not in texts:
+            if len(texts) == ABSENT:
+                raise ValueError(f"the devices report {ABSENT} {kind} versions already; no column holds more")
+            texts = (*texts, version)
+            if kind is FirmwareKind.FIRMWARE:
+                self.firmware_versions = texts
+            else:
+                self.software_versions = texts
+            self.touch()  # what was selected by a version that nobody had is not valid any more
+        return texts.index(version)
+
+    def reported_versions(self, product_id: str, kind: FirmwareKind = FirmwareKind.FIRMWARE) -> tuple[str, ...]:
+        """Return the versions that devices of a product have last reported, in the order of the catalogue."""
+        column = self.version_column(kind)
+        if column is None:
+            return ()
+        found = set(compress(column, self._mask(self.of_products([product_id]))))
+        return tuple(text for index, text in enumerate(self.version_texts(kind)) if index in found)
 
     # --- conditions from what a filter names -------------------------------------------------------------------------
 

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 from aiohttp import web
 
-__all__ = ["AnswerWith", "DropConnection", "Fault", "FaultQueue", "Hold"]
+__all__ = ["AnswerWith", "CutBody", "DropConnection", "Fault", "FaultQueue", "Hold", "cut_after_bytes"]
+
+_CUT_AFTER: Final = web.RequestKey("cut_after_bytes", int)
 
 
 class Fault(Protocol):
@@ -65,6 +67,24 @@ class Hold:
         return None
 
 
+@attrs.frozen
+class CutBody:
+    """The handler answers, and the connection is cut in the middle of a body that it streams."""
+
+    after_bytes: int
+    """How much of the body arrives; 0 leaves the head of the answer alone."""
+
+    async def strike(self, request: web.Request) -> web.StreamResponse | None:
+        """Leave a note for the handler's stream."""
+        request[_CUT_AFTER] = self.after_bytes
+        return None
+
+
+def cut_after_bytes(request: web.Request) -> int | None:
+    """Return after how many bytes of the body the connection is to be cut; ``None``: not at all."""
+    return request.get(_CUT_AFTER)
+
+
 @attrs.define(kw_only=True)
 class _Entry:
     operation: str | None
@@ -113,6 +133,10 @@ class FaultQueue:
     def drop(self, operation: str | None = None, *, times: int | None = 1) -> None:
         """Cut the connection of matching requests after they arrived, without an answer."""
         self.add(DropConnection(), operation, times=times)
+
+    def cut_body(self, operation: str | None = None, *, after_bytes: int, times: int | None = 1) -> None:
+        """Cut the connection of matching requests after so many bytes of a body that is streamed."""
+        self.add(CutBody(after_bytes), operation, times=times)
 
     def delay(self, operation: str | None = None, *, times: int | None = 1) -> Hold:
         """Hold matching requests until the returned hold is released."""

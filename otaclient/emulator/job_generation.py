@@ -7,10 +7,11 @@ from typing import Final
 import attrs
 
 from otaclient.emulator.conditions import AllOf, RegisteredBetween
-from otaclient.emulator.devices import DeviceTable
-from otaclient.emulator.fleet import TASK_STATUSES, FirmwareRecord, JobRecord, Product
+from otaclient.emulator.devices import ABSENT, DeviceTable
+from otaclient.emulator.fleet import TASK_STATUSES, FirmwareRecord, JobRecord, Product, state_indices
 from otaclient.emulator.generation import active_devices, draw_identifier, evenly_spread
 from otaclient.emulator.noise import Noise, weighted_table
+from otaclient.emulator.remarks import CANCELLED_BY_USER, FAILURES, FINISHED, REMARKS
 from otaclient.models import FirmwareKind, JobKind, JobStatus, TaskStatus
 
 __all__ = ["draw_jobs"]
@@ -119,6 +120,7 @@ def _plan(
 def _job(noise: Noise, plan: _Plan, devices: DeviceTable) -> JobRecord:
     position, target = plan.position, plan.target
     rows = evenly_spread(_eligible(devices, plan), plan.most_targets)
+    states = _task_states(noise, plan, len(rows))
     named = {"zh_CN": f"升级 {target.name}", "en_US": f"Upgrade to {target.name}"}
     return JobRecord(
         job_id=draw_identifier(noise, "job", position, plan.created_at_ms // 1000),
@@ -141,7 +143,10 @@ def _job(noise: Noise, plan: _Plan, devices: DeviceTable) -> JobRecord:
         device_may_request=position % 2 == 0,
         scheduled_at_ms=plan.created_at_ms + 3 * _DAY_MS if plan.status is JobStatus.PENDING else None,
         targets=array("I", rows),
-        task_states=_task_states(noise, plan, len(rows)),
+        task_states=states,
+        remarks=_remarks(noise, position, states),
+        from_versions=_versions_of(devices, target.kind, rows),
+        changed_at_ms=_changes(noise, plan, len(rows)),
     )
 
 
@@ -172,6 +177,32 @@ def _task_states(noise: Noise, plan: _Plan, count: int) -> bytearray:
     places = weighted_table([share for _, share in mix])
     states = bytes(TASK_STATUSES.index(mix[place][0]) for place in places)
     return bytearray(noise.stream(f"job/{plan.position}/states", count).translate(states))
+
+
+def _remarks(noise: Noise, position: int, states: bytearray) -> bytearray:
+    """Why the tasks stand where they stand: those that failed, each for a reason of its own."""
+    first = REMARKS.index(FAILURES[0])
+    said = {
+        TASK_STATUSES.index(TaskStatus.SUCCEEDED): REMARKS.index(FINISHED),
+        TASK_STATUSES.index(TaskStatus.CANCELLED): REMARKS.index(CANCELLED_BY_USER),
+    }
+    failed = state_indices(TaskStatus.FAILED, TaskStatus.RETRYING)
+    drawn = noise.stream(f"job/{position}/remarks", len(states))
+    return bytearray(
+        first + draw % len(FAILURES) if state in failed else said.get(state, 0)
+        for state, draw in zip(states, drawn, strict=True)
+    )
+
+
+def _versions_of(devices: DeviceTable, kind: FirmwareKind, rows: Sequence[int]) -> bytearray:
+    column = devices.version_column(kind)
+    return bytearray([ABSENT]) * len(rows) if column is None else bytearray(map(column.__getitem__, rows))
+
+
+def _changes(noise: Noise, plan: _Plan, count: int) -> "array[int]":
+    """When the tasks last changed: within some four minutes of the job's creation."""
+    drawn = noise.stream(f"job/{plan.position}/changes", count)
+    return array("q", (plan.created_at_ms + 1000 * draw for draw in drawn))
 
 
 def _apply(devices: DeviceTable, job: JobRecord, target: FirmwareRecord) -> None:

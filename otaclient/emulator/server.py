@@ -4,7 +4,7 @@ import logging
 import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self
@@ -13,9 +13,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from otaclient.emulator.clock import Clock, SystemClock
-from otaclient.emulator.faults import FaultQueue
-from otaclient.emulator.fleet import Fleet
-from otaclient.models import DeviceUpgrade, Firmware, Job
+from otaclient.emulator.engine import JobEngine
+from otaclient.emulator.faults import FaultQueue, cut_after_bytes
+from otaclient.emulator.fleet import FirmwareRecord, Fleet, JobRecord
+from otaclient.emulator.plan import JobPlan
+from otaclient.emulator.store import FirmwareStore
+from otaclient.models import DeviceTask, DeviceUpgrade, Firmware, Job
 
 __all__ = ["EmulatorServer", "accepts_gzip"]
 
@@ -48,20 +51,38 @@ class EmulatorServer(ABC):
         port: int = 0,
         clock: Clock | None = None,
         compress: bool = True,
+        plan: JobPlan | None = None,
+        read_lag_seconds: float = 0.0,
+        generated_jobs_run: bool = False,
     ) -> None:
         """Prepare an emulator; nothing is bound before it is started.
 
         Args:
-            fleet: What to serve; a generated fleet of 20,000 devices unless given.
+            fleet: What to serve, and to change; a generated fleet of 20,000 devices unless given.
             host: The address to bind. Nothing outside this machine reaches the default.
             port: The port to bind; 0 takes a free one.
             clock: What the emulator takes for the present; the system's clock unless given.
             compress: Whether large answers are compressed for clients that accept it.
+            plan: How long the devices of jobs take, and which of them fail.
+            read_lag_seconds: For how long searches do not show yet which jobs and firmware were created or deleted;
+                ``get`` operations, and changes inside a record, are always up to date.
+            generated_jobs_run: Whether the jobs that came with the fleet go on. They stand still otherwise, until
+                something is done to them.
+
+        Raises:
+            ValueError: The read lag is negative.
         """
+        if not read_lag_seconds >= 0:
+            raise ValueError(f"read_lag_seconds is {read_lag_seconds}; it must be 0 or more")
         self.fleet = Fleet.generate() if fleet is None else fleet
         self.host = host
         self.clock: Clock = SystemClock() if clock is None else clock
         self.compress = compress
+        self.read_lag_seconds = read_lag_seconds
+        self.engine = JobEngine(self.fleet, self.clock, plan=plan)
+        self.store = FirmwareStore(self.fleet, self.clock)
+        if generated_jobs_run:
+            self.engine.run_generated_jobs()
         self.faults = FaultQueue()
         self.served: Counter[str] = Counter()
         """How many requests of each operation came in, whatever the answer."""
@@ -81,8 +102,10 @@ class EmulatorServer(ABC):
     def operation(self, request: web.Request) -> str:
         """Return the name under which a request is counted, and under which faults find it.
 
-        The same names for every vendor: ``firmware.get``, ``firmware.search``, ``jobs.get``, ``jobs.search``,
-        ``devices.get``, ``devices.search``, ``token.get``, ``token.refresh``; ``other`` for whatever is none of these.
+        The same names for every vendor: ``firmware.`` with ``get``, ``search``, ``create``, ``delete``,
+        ``reported_versions`` and ``download``; ``jobs.`` with ``get``, ``search``, ``create``, ``start``, ``confirm``,
+        ``stop``, ``delete``, ``tasks``, ``cancel_tasks`` and ``retry_tasks``; ``devices.get``, ``devices.search``,
+        ``token.get``, ``token.refresh``; ``other`` for whatever is none of these.
         """
 
     @abstractmethod
@@ -118,6 +141,25 @@ class EmulatorServer(ABC):
     @abstractmethod
     def expected_jobs(self, label: str) -> Iterator[Job]:
         """Yield what the client ought to report of every job that this vendor shows, newest first."""
+
+    @abstractmethod
+    def expected_tasks(self, label: str, job_id: str) -> Iterator[DeviceTask]:
+        """Yield what the client ought to report of every task of a job, in the order of this emulator's listing.
+
+        Raises:
+            NoSuchJobError: There is no such job.
+        """
+
+    def listed_firmware(self) -> Sequence[FirmwareRecord]:
+        """Return the firmware that searches show, oldest first."""
+        return self.store.writes.listing(self.fleet.firmware, self._listed_as_of_ms())
+
+    def listed_jobs(self) -> Sequence[JobRecord]:
+        """Return the jobs that searches show, oldest first."""
+        return self.engine.writes.listing(self.fleet.jobs, self._listed_as_of_ms())
+
+    def _listed_as_of_ms(self) -> int:
+        return self.clock.now_ms() - round(self.read_lag_seconds * 1000)
 
     # --- running -----------------------------------------------------------------------------------------------------
 
@@ -191,6 +233,7 @@ class EmulatorServer(ABC):
         fault = self.faults.take(operation)
         response = None if fault is None else await fault.strike(request)
         if response is None:
+            self.engine.settle()
             response = await self._handled(request, handler)
         if request.transport is not None:  # the connection still stands
             self.statuses[response.status] += 1
@@ -201,6 +244,8 @@ class EmulatorServer(ABC):
             return await handler(request)
         except web.HTTPException as error:  # aiohttp's own: an unknown path or method, a body beyond the limit
             return self.no_route(request, error.status)
+        except ConnectionError:  # the client has gone in the middle of its request or of the answer, which goes nowhere
+            return self.internal_error(request)
         except Exception:
             _logger.exception("%s emulator: %s %s failed", self.vendor, request.method, request.path)
             return self.internal_error(request)
@@ -221,6 +266,30 @@ class EmulatorServer(ABC):
             body = compressor.compress(body) + compressor.flush()
             sent["Content-Encoding"] = "gzip"
         return web.Response(body=body, status=status, headers=sent)
+
+    async def stream(
+        self,
+        request: web.Request,
+        chunks: Iterable[bytes],
+        *,
+        size_bytes: int,
+        status: int = HTTPStatus.OK,
+        headers: Mapping[str, str],
+    ) -> web.StreamResponse:
+        """Send an answer whose body comes in pieces, of so many bytes in all, and return it."""
+        response = web.StreamResponse(status=status, headers=headers)
+        response.content_length = size_bytes
+        await response.prepare(request)
+        left = cut_after_bytes(request)
+        for chunk in chunks:
+            if left is not None and left < len(chunk):
+                await response.write(chunk[:left])
+                request.protocol.force_close()  # what was written before still arrives
+                return response
+            await response.write(chunk)
+            left = None if left is None else left - len(chunk)
+        await response.write_eof()
+        return response
 
 
 def accepts_gzip(request: web.Request) -> bool:

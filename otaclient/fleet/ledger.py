@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Hashable
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import attrs
 import msgspec
@@ -11,15 +11,12 @@ import msgspec
 __all__ = [
     "Certificate",
     "CertificatePart",
-    "Dedupe",
     "ExactSightings",
     "NeighbourSightings",
     "Sighting",
     "Sightings",
     "Verdict",
 ]
-
-Dedupe = Literal["exact", "neighbours"]
 
 
 class Verdict(StrEnum):

@@ -8,9 +8,10 @@ import anyio
 import attrs
 
 from otaclient.errors import DeadlineExceededError, InvalidQueryError, OtaError
-from otaclient.fleet.plan import Walk
+from otaclient.fleet.proof import Findings
+from otaclient.fleet.walks import Ticket, Walk
 from otaclient.protocols import Backend
-from otaclient.reads import Partition, RawPage, ReadSource, Window
+from otaclient.reads import Partition, ReadSource
 from otaclient.transport.clock import Clock
 
 __all__ = ["Reader", "Target", "Walker"]
@@ -35,6 +36,7 @@ class Walker:
     target: Target
     partition: Partition
     walk: Walk
+    findings: Findings
     failed: bool = False
     total: int | None = None
 
@@ -47,7 +49,8 @@ class Walker:
 class Reader:
     """Reads walks ahead of a consumer: pages in flight and pages that wait are together at most ``concurrency``.
 
-    The walks take turns, so a large target does not starve a small one.
+    The walks take turns, so a large target does not starve a small one. The consumer takes the pages of each walk in
+    the order in which the walk handed them out, and has the walk judge each before it takes the next.
 
     Args:
         walkers: What to read.
@@ -76,7 +79,8 @@ class Reader:
         self._on_failure = on_failure
         self._asked = 0
         self._in_flight = 0
-        self._waiting: deque[tuple[Walker, RawPage]] = deque()
+        self._held: list[tuple[Walker, Ticket]] = []
+        self._to_look_at: deque[Walker] = deque()
         self._idle: deque[anyio.Event] = deque()
         self._arrived = anyio.Event()
         self._fatal: Exception | None = None
@@ -95,8 +99,10 @@ class Reader:
             self._wake_one()
             await self._read(*job)
 
-    async def pages(self) -> AsyncIterator[tuple[Walker, RawPage]]:
-        """Yield the pages as they come, until every walk has ended.
+    async def pages(self) -> AsyncIterator[tuple[Walker, Ticket]]:
+        """Yield the pages as they may be judged, until every walk has ended.
+
+        The consumer calls ``walker.walk.judge`` on each before it asks for the next.
 
         Raises:
             DeadlineExceededError: The deadline passed.
@@ -107,9 +113,16 @@ class Reader:
                 raise self._fatal
             if self._clock.monotonic() >= self._deadline:
                 raise DeadlineExceededError("the scan did not end within its timeout_seconds")
-            if self._waiting:
-                yield self._waiting.popleft()
-                self._wake_one()
+            if self._to_look_at:
+                walker = self._to_look_at[0]
+                ticket = walker.walk.next_arrived()
+                if ticket is None:
+                    self._to_look_at.popleft()
+                    if walker.failed:
+                        self._abandon(walker)
+                    continue
+                yield walker, ticket
+                self._judged(walker, ticket)
             elif self._done:
                 return
             else:
@@ -121,54 +134,83 @@ class Reader:
     def _done(self) -> bool:
         return self._fatal is not None or (not self._active and self._in_flight == 0)
 
-    def _next_job(self) -> tuple[Walker, Window] | None:
-        if self._fatal is not None or self._in_flight + len(self._waiting) >= self._concurrency:
+    def _judged(self, walker: Walker, ticket: Ticket) -> None:
+        """A page was taken, and perhaps others became useless by it: there is room for more."""
+        ticket.raw = None
+        self._let_go(lambda _, held: held is ticket or held.dropped)
+        self._retire(walker)
+        self._wake_one()
+        if self._done:
+            self._wake_all()
+
+    def _abandon(self, walker: Walker) -> None:
+        """What waits behind the page that failed will never be judged."""
+        self._let_go(lambda held, _: held is walker)
+
+    def _let_go(self, of: Callable[[Walker, Ticket], bool]) -> None:
+        self._held = [held for held in self._held if not of(*held)]
+
+    def _retire(self, walker: Walker) -> None:
+        if walker.finished and walker in self._active:
+            self._active.remove(walker)
+
+    def _next_job(self) -> tuple[Walker, Ticket] | None:
+        if self._fatal is not None or self._in_flight + len(self._held) >= self._concurrency:
             return None
         for _ in range(len(self._active)):
             walker = self._active[0]
             self._active.rotate(-1)
-            window = walker.walk.ready()
-            if window is not None:
-                return self._admit(walker, window)
+            ticket = walker.walk.ready()
+            if ticket is not None:
+                return self._admit(walker, ticket)
         return None
 
-    def _admit(self, walker: Walker, window: Window) -> tuple[Walker, Window] | None:
+    def _admit(self, walker: Walker, ticket: Ticket) -> tuple[Walker, Ticket] | None:
         if self._max_requests is not None and self._asked >= self._max_requests:
-            self._end(
-                InvalidQueryError(
-                    f"the scan needs more than max_requests={self._max_requests} pages: raise it, or narrow the query"
-                )
-            )
+            limit = f"max_requests={self._max_requests}"
+            self._end(InvalidQueryError(f"the scan needs more than {limit} pages: raise it, or narrow the query"))
             return None
         self._asked += 1
         self._in_flight += 1
-        return walker, window
+        return walker, ticket
 
-    async def _read(self, walker: Walker, window: Window) -> None:
+    async def _read(self, walker: Walker, ticket: Ticket) -> None:
         source = walker.target.source
         try:
-            raw = await source.fetch(walker.partition, window)
-            facts = source.facts(raw)
-            walker.walk.record(window, facts)
+            raw = await source.fetch(walker.partition, ticket.window)
+            if not ticket.dropped:
+                ticket.facts = source.facts(raw)
+                ticket.raw = raw
+                walker.walk.arrived(ticket)
         except OtaError as error:
             self._in_flight -= 1
-            self._fail(walker, error)
+            self._fail(walker, ticket, error)
         except Exception as error:  # noqa: BLE001 - a bug ends the scan, and the consumer raises it
             self._in_flight -= 1
             self._end(error)
         else:
             self._in_flight -= 1
-            if facts.total is not None:
-                walker.total = facts.total
-            self._waiting.append((walker, raw))
-        if walker.finished and walker in self._active:
-            self._active.remove(walker)
+            self._keep(walker, ticket)
+        self._retire(walker)
         self._arrived.set()
         if self._done:
             self._wake_all()
 
-    def _fail(self, walker: Walker, error: OtaError) -> None:
+    def _keep(self, walker: Walker, ticket: Ticket) -> None:
+        if ticket.dropped:
+            self._wake_one()
+            return
+        facts = ticket.facts
+        if facts is not None and facts.total is not None:
+            walker.total = facts.total
+        self._held.append((walker, ticket))
+        self._look_at(walker)
+
+    def _fail(self, walker: Walker, ticket: Ticket, error: OtaError) -> None:
         self.failed_attempts += error.attempts
+        if ticket.dropped:
+            self._wake_one()
+            return
         error.during(operation=walker.target.source.operation, backend=walker.target.backend.label, attempts=1)
         if self._on_failure is None:
             self._end(error)
@@ -177,6 +219,11 @@ class Reader:
         if not walker.failed:
             walker.failed = True
             self._on_failure(walker, error)
+            self._look_at(walker)
+
+    def _look_at(self, walker: Walker) -> None:
+        if walker not in self._to_look_at:
+            self._to_look_at.append(walker)
 
     def _end(self, error: Exception) -> None:
         self._fatal = self._fatal or error

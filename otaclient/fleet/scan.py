@@ -14,26 +14,26 @@ from otaclient.events import DeviceChanged, PageRead, deliver
 from otaclient.fleet.ledger import (
     Certificate,
     CertificatePart,
-    Dedupe,
     ExactSightings,
     NeighbourSightings,
     Sighting,
     Sightings,
     Verdict,
 )
-from otaclient.fleet.plan import TargetPlan, walk_of
+from otaclient.fleet.plan import Dedupe, ProofOptions, TargetPlan, walk_of
+from otaclient.fleet.proof import Findings
 from otaclient.fleet.reader import Reader, Target, Walker
+from otaclient.fleet.walks import Ticket
 from otaclient.models import DeviceTask, DeviceUpgrade
 from otaclient.protocols import Backend
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery
-from otaclient.reads import RawPage
+from otaclient.reads import Partition
 from otaclient.transport.clock import SYSTEM_CLOCK, Clock
 
 __all__ = ["Scan", "ScanError", "ScanOptions", "ScanProgress", "scan"]
 
 _T = TypeVar("_T")
 OnError = Literal["raise", "collect"]
-_NOT_PROVED = "this release reads the whole listing, but does not prove yet that no row moved past the reader"
 
 
 @attrs.frozen(kw_only=True)
@@ -108,7 +108,7 @@ def scan(
     Args:
         targets: Pairs of a backend and a device query or device task query.
         concurrency: The most pages in flight and waiting, over all targets. Keep it within each backend's ``Limits``.
-        certify: Prove that no row was missed. Until that is built, the verdict is ``unproved`` either way.
+        certify: Prove that no row was missed that was listed throughout.
         overlap: Rows that neighbouring windows share, for the proof; ``None`` to let the scan choose.
         dedupe: ``exact`` remembers every device; ``neighbours`` only the latest pages, in flat memory.
         repair_budget: The most requests beyond plain paging that the proof may cost, as a share of those.
@@ -135,8 +135,9 @@ def scan(
         raise InvalidQueryError("scan() has no targets: give at least one pair of a backend and a query")
     options = _Options(
         concurrency=concurrency,
-        certify=certify,
-        dedupe=dedupe,
+        proof=ProofOptions(
+            certify=certify, overlap=overlap, dedupe=dedupe, repair_budget=repair_budget, concurrency=concurrency
+        ),
         max_requests=max_requests,
         timeout_seconds=timeout_seconds,
         on_error=on_error,
@@ -150,8 +151,7 @@ def scan(
 @attrs.frozen(kw_only=True)
 class _Options:
     concurrency: int
-    certify: bool
-    dedupe: Dedupe
+    proof: ProofOptions
     max_requests: int | None
     timeout_seconds: float | None
     on_error: OnError
@@ -205,9 +205,7 @@ class Scan(Generic[_T]):
         self._targets = targets
         self._options = options
         self._walkers = [
-            Walker(target=target, partition=partition, walk=walk_of(target.source.paging))
-            for target in targets
-            for partition in target.source.partitions()
+            self._walker(target, partition) for target in targets for partition in target.source.partitions()
         ]
         self._sightings: dict[str, Sightings] = {target.backend.label: self._new_sightings() for target in targets}
         self._counts = _Counts()
@@ -218,6 +216,11 @@ class Scan(Generic[_T]):
         self._finished = False
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup | None = None
+
+    def _walker(self, target: Target, partition: Partition) -> Walker:
+        findings = Findings(self._options.proof.repair_budget)
+        walk = walk_of(target.source.paging, findings, self._options.proof)
+        return Walker(target=target, partition=partition, walk=walk, findings=findings)
 
     async def __aenter__(self) -> Self:
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
@@ -243,8 +246,8 @@ class Scan(Generic[_T]):
             DeadlineExceededError: ``timeout_seconds`` ran out.
         """
         reader = self._start()
-        async for walker, raw in reader.pages():
-            rows = self._take(walker, raw)
+        async for walker, ticket in reader.pages():
+            rows = self._take(walker, ticket)
             self._report()
             if rows:
                 yield rows
@@ -280,7 +283,7 @@ class Scan(Generic[_T]):
             changed=counts.changed,
             bad_rows=counts.bad_rows,
             reads=counts.reads,
-            repairs=0,
+            repairs=sum(walker.findings.repairs for walker in self._walkers),
             requests=counts.requests + (reader.failed_attempts if reader else 0),
             retries=counts.retries,
             throttles=counts.throttles,
@@ -315,11 +318,15 @@ class Scan(Generic[_T]):
     def _new_sightings(self) -> Sightings:
         # Pages can be consumed out of order by as many as are in flight, so that many either way are neighbours.
         return (
-            ExactSightings() if self._options.dedupe == "exact" else NeighbourSightings(2 * self._options.concurrency)
+            ExactSightings()
+            if self._options.proof.dedupe == "exact"
+            else NeighbourSightings(2 * self._options.concurrency)
         )
 
-    def _take(self, walker: Walker, raw: RawPage) -> list[_T]:
-        """Decode a page and return the rows that are new and wanted."""
+    def _take(self, walker: Walker, ticket: Ticket) -> list[_T]:
+        """Decode a page, have it judged, and return the rows that are new and wanted."""
+        raw = ticket.raw
+        assert raw is not None  # only what has arrived is taken
         target, counts, response = walker.target, self._counts, raw.response
         counts.reads += 1
         target.reads += 1
@@ -330,7 +337,9 @@ class Scan(Generic[_T]):
         decoded = target.source.decode(raw)
         for error in decoded.errors:
             self._bad_row(walker, error)
-        rows = self._new_rows(target, decoded.good)
+        keys = [target.source.key(row) for row in decoded.good]
+        counts_in = walker.walk.judge(ticket, keys)
+        rows = self._new_rows(target, keys, decoded.good) if counts_in else []
         counts.devices += len(rows)
         target.devices += len(rows)
         listener = target.backend.on_event
@@ -341,11 +350,10 @@ class Scan(Generic[_T]):
             )
         return rows
 
-    def _new_rows(self, target: Target, decoded: Sequence[Any]) -> list[Any]:
+    def _new_rows(self, target: Target, keys: Sequence[str], decoded: Sequence[Any]) -> list[Any]:
         source, sightings = target.source, self._sightings[target.backend.label]
         rows: list[Any] = []
-        for row in decoded:
-            key = source.key(row)
+        for key, row in zip(keys, decoded, strict=True):
             sighting = sightings.see(key, row)
             if sighting is not Sighting.FIRST:
                 self._seen_again(target, key, changed=sighting is Sighting.CHANGED)
@@ -395,7 +403,10 @@ class Scan(Generic[_T]):
             return Verdict.UNCERTAIN, ("not finished",)
         if self._errors:
             return Verdict.UNCERTAIN, (f"{len(self._errors)} errors were collected: rows are missing",)
-        return Verdict.UNPROVED, (_NOT_PROVED if self._options.certify else "the caller asked for no proof",)
+        if not self._options.proof.certify:
+            return Verdict.UNPROVED, ("the caller asked for no proof",)
+        doubts = {doubt.value: None for walker in self._walkers for doubt in walker.findings.doubts}
+        return (Verdict.UNCERTAIN if doubts else Verdict.CERTIFIED), tuple(doubts)
 
     def _part(self, target: Target) -> CertificatePart:
         walkers = [walker for walker in self._walkers if walker.target is target]

@@ -29,7 +29,7 @@ async def test_the_example_runs_as_it_stands(tmp_path: Path) -> None:
         done = await anyio.run_process([sys.executable, str(script)], env=environment, cwd=tmp_path, check=False)
     output = done.stdout.decode()
     assert done.returncode == 0, done.stderr.decode()
-    assert "unproved: 600 devices" in output
+    assert "certified: 600 devices" in output
     assert "('enos', " in output
     assert "('iotda', " in output
 

@@ -12,8 +12,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from otaclient.emulator import EmulatorServer, Fleet
-from otaclient.models import DeviceUpgrade, Firmware, Job
+from otaclient.emulator import EmulatorServer, FirmwareOrder, Fleet, JobOrder, JobPlan, ManualClock
+from otaclient.emulator.fleet import DEFAULT_NOW
+from otaclient.models import DeviceTask, DeviceUpgrade, Firmware, Job, JobStatus
 
 FLEET = Fleet.generate(devices=3, jobs=0)
 
@@ -24,7 +25,12 @@ class TinyEmulator(EmulatorServer):
     vendor = "tiny"
 
     def routes(self) -> Iterable[web.AbstractRouteDef]:
-        return [web.get("/small", self._small), web.post("/large", self._large), web.get("/broken", self._broken)]
+        return [
+            web.get("/small", self._small),
+            web.post("/large", self._large),
+            web.get("/broken", self._broken),
+            web.get("/streamed", self._streamed),
+        ]
 
     def operation(self, request: web.Request) -> str:
         return request.path.strip("/")
@@ -50,11 +56,17 @@ class TinyEmulator(EmulatorServer):
     def expected_jobs(self, label: str) -> Iterator[Job]:
         return iter(())
 
+    def expected_tasks(self, label: str, job_id: str) -> Iterator[DeviceTask]:
+        return iter(())
+
     async def _small(self, request: web.Request) -> web.Response:
         return self.answer(request, b"{}", headers={"X-Tiny": "yes"})
 
     async def _large(self, request: web.Request) -> web.Response:
         return self.answer(request, await request.read())
+
+    async def _streamed(self, request: web.Request) -> web.StreamResponse:
+        return await self.stream(request, [b"ab", b"cd", b"ef"], size_bytes=6, headers={"X-Tiny": "yes"})
 
     async def _broken(self, request: web.Request) -> web.Response:
         raise KeyError("unforeseen")
@@ -161,6 +173,23 @@ async def test_an_unforeseen_error_is_the_vendors_internal_error(
 
 
 # --- compression -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_client_that_goes_away_is_no_failure(
+    emulator: TinyEmulator, client: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A request that breaks off in its middle is not logged as an error of the emulator, which goes on."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", emulator.port)
+    writer.write(b"POST /large HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\nabc")
+    hold = emulator.faults.delay("large")
+    await hold.arrived()
+    hold.release()
+    writer.close()
+    await writer.wait_closed()
+    async with client.get("/small") as response:
+        assert response.status == 200
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert await reader.read() == b""
 
 
 @pytest.mark.parametrize("accepted", ["gzip", "deflate, GZIP;q=0.5", "*"])
@@ -271,6 +300,37 @@ async def test_a_dropped_connection_was_a_request_all_the_same(
     assert await statuses(client, "/small") == [200]
 
 
+async def test_an_answer_can_come_in_pieces(emulator: TinyEmulator, client: aiohttp.ClientSession) -> None:
+    """Its length is announced, and all of it arrives."""
+    async with client.get("/streamed") as response:
+        assert (response.headers["Content-Length"], response.headers["X-Tiny"]) == ("6", "yes")
+        assert await response.read() == b"abcdef"
+    assert emulator.statuses == {200: 1}
+
+
+@pytest.mark.parametrize(("after", "kept"), [(0, b""), (2, b"ab"), (3, b"abc"), (5, b"abcde")])
+async def test_a_streamed_answer_can_be_cut(
+    emulator: TinyEmulator, client: aiohttp.ClientSession, after: int, kept: bytes
+) -> None:
+    """So many bytes arrive, then the connection ends; the next request is whole."""
+    emulator.faults.cut_body("streamed", after_bytes=after)
+    async with client.get("/streamed") as response:
+        arrived = b""
+        with pytest.raises(aiohttp.ClientPayloadError):
+            async for chunk in response.content.iter_any():
+                arrived += chunk
+    assert arrived == kept
+    async with client.get("/streamed") as response:
+        assert await response.read() == b"abcdef"
+
+
+async def test_a_cut_beyond_the_end_cuts_nothing(emulator: TinyEmulator, client: aiohttp.ClientSession) -> None:
+    """What is shorter than the cut arrives whole."""
+    emulator.faults.cut_body("streamed", after_bytes=6)
+    async with client.get("/streamed") as response:
+        assert await response.read() == b"abcdef"
+
+
 async def test_a_delayed_request_waits_until_it_is_released(
     emulator: TinyEmulator, client: aiohttp.ClientSession
 ) -> None:
@@ -301,3 +361,73 @@ async def test_stopping_releases_what_is_held() -> None:
             request = asyncio.create_task(statuses(session, f"{emulator.url}/small"))
             await hold.arrived()
         assert await request == [200]
+
+
+# --- the fleet as time goes by ---------------------------------------------------------------------------------------
+
+
+async def test_requests_find_what_has_come_due() -> None:
+    """Before a request is handled, the jobs have come to the clock's present."""
+    clock = ManualClock(DEFAULT_NOW)
+    plan = JobPlan(failing_share=0, pending_seconds=0, published_seconds=0, upgrading_seconds=1, spread=0)
+    async with TinyEmulator(FLEET.copy(), clock=clock, plan=plan) as emulator:
+        record = emulator.store.create(FirmwareOrder(version="X1"))
+        job = emulator.engine.create(JobOrder(name="x", firmware_ids=(record.firmware_id,), targets=[0]))
+        clock.advance(5)
+        seen = [job.status]
+        async with aiohttp.ClientSession(emulator.url) as session, session.get("/small"):
+            seen.append(job.status)
+        assert seen == [JobStatus.RUNNING, JobStatus.SUCCEEDED]
+
+
+def test_generated_jobs_run_where_that_is_asked_for() -> None:
+    """Otherwise the past stands still."""
+    fleet = Fleet.generate(devices=300)
+    for runs in (False, True):
+        clock = ManualClock(DEFAULT_NOW)
+        emulator = TinyEmulator(fleet.copy(), clock=clock, generated_jobs_run=runs)
+        clock.advance(10_000_000)
+        emulator.engine.settle()
+        assert any(job.open_tasks() for job in emulator.fleet.jobs) is not runs
+
+
+def test_searches_can_lag_behind() -> None:
+    """What was created is listed later, what was deleted longer; without a lag both show at once."""
+    clock = ManualClock(DEFAULT_NOW)
+    emulator = TinyEmulator(FLEET.copy(), clock=clock, read_lag_seconds=2)
+    old = list(emulator.listed_firmware())
+    assert old == emulator.fleet.firmware
+    new = emulator.store.create(FirmwareOrder(version="X1"))
+    job = emulator.engine.create(JobOrder(name="x", firmware_ids=(new.firmware_id,), targets=[]))
+    assert (list(emulator.listed_firmware()), list(emulator.listed_jobs())) == (old, [])
+    clock.advance(2)
+    assert (list(emulator.listed_firmware()), list(emulator.listed_jobs())) == ([*old, new], [job])
+    emulator.engine.settle()
+    emulator.engine.delete(job.job_id, when={JobStatus.SUCCEEDED})
+    emulator.store.delete(old[3].firmware_id)
+    clock.advance(1.999)
+    assert (list(emulator.listed_firmware()), list(emulator.listed_jobs())) == ([*old, new], [job])
+    clock.advance(0.001)
+    assert (list(emulator.listed_firmware()), list(emulator.listed_jobs())) == ([*old[:3], *old[4:], new], [])
+    assert emulator.listed_firmware() is emulator.fleet.firmware
+
+
+def test_a_record_that_came_and_went_within_the_lag_shows_for_as_long_as_it_lived() -> None:
+    """It appears late, and disappears late."""
+    clock = ManualClock(DEFAULT_NOW)
+    emulator = TinyEmulator(FLEET.copy(), clock=clock, read_lag_seconds=5)
+    count = len(emulator.fleet.firmware)
+    new = emulator.store.create(FirmwareOrder(version="X1"))
+    clock.advance(1)
+    emulator.store.delete(new.firmware_id)
+    seen = []
+    for _ in range(7):
+        seen.append(len(emulator.listed_firmware()) - count)
+        clock.advance(1)
+    assert seen == [0, 0, 0, 0, 1, 0, 0]
+
+
+def test_a_negative_lag_is_refused() -> None:
+    """The message names the argument and the rule."""
+    with pytest.raises(ValueError, match="read_lag_seconds is -1; it must be 0 or more"):
+        TinyEmulator(FLEET, read_lag_seconds=-1)

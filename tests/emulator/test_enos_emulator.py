@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from otaclient.emulator import Fleet, ManualClock
 from otaclient.emulator.fleet import DEFAULT_NOW
 from otaclient.models import FirmwareKind, JobKind
-from otaclient_enos.emulator import EnosEmulator, app, auth, render
+from otaclient_enos.emulator import EnosEmulator, app, auth, firmware, render
 from otaclient_enos.emulator.auth import Admission, TokenFailure, TokenGrant, TokenIssuer, signature_of
 from otaclient_enos.emulator.requests import DEFAULT_PAGE, Page, RefusalError, search_of
 
@@ -549,7 +549,7 @@ async def test_every_device_is_on_exactly_one_page(client: Client, size: int) ->
 async def test_the_order_of_devices_is_one_constant(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the constant on, the newest device comes first, on the wire and in the oracle."""
     oldest_first = [each.device_id for each in client.emulator.expected_devices("x")]
-    monkeypatch.setattr(app, "NEWEST_DEVICE_FIRST", True)
+    monkeypatch.setattr(firmware, "NEWEST_DEVICE_FIRST", True)
     rows = await all_pages(client, FIRMWARES, "searchDeviceUpgrade", 60)
     assert [row["assetId"] for row in rows] == oldest_first[::-1]
     assert [each.device_id for each in client.emulator.expected_devices("x")] == oldest_first[::-1]

@@ -13,7 +13,7 @@ import pytest
 from otaclient.emulator import Fleet
 from otaclient.models import Checksum, Connection, FirmwareKind, JobStatus
 from otaclient_iotda.config import AkSkCredentials, PasswordCredentials, TokenCredentials
-from otaclient_iotda.emulator import AccessKey, IotdaEmulator, render
+from otaclient_iotda.emulator import AccessKey, IotdaEmulator, packages, render
 from otaclient_iotda.emulator.filters import wire_time
 
 FLEET = Fleet.generate(devices=900, seed=11)
@@ -164,7 +164,7 @@ async def test_package_alone_has_its_location(emulator: IotdaEmulator) -> None:
     """The show operation adds where the file is and its digest, as the oracle says."""
     expected = {firmware.firmware_id: firmware for firmware in emulator.expected_firmware("plant", located=True)}
     for record in FLEET.firmware[:4]:
-        status, body, _ = await ask(emulator, f"/v5/iot/{PROJECT}/ota-upgrades/packages/{render.package_id(record)}")
+        status, body, _ = await ask(emulator, f"/v5/iot/{PROJECT}/ota-upgrades/packages/{packages.package_id(record)}")
         assert status == 200
         location = body["file_location"]["obs_location"]
         firmware = expected[body["package_id"]]
@@ -190,7 +190,7 @@ async def test_filters_of_packages(emulator: IotdaEmulator) -> None:
         assert found == [row for row in everywhere if row[name] == value]
         assert found != everywhere
     found = await everything(emulator, "ota-upgrades/packages", "packages", **common, **filters)
-    assert [row["package_id"] for row in found] == [render.package_id(record)]
+    assert [row["package_id"] for row in found] == [packages.package_id(record)]
 
 
 # --- tasks -----------------------------------------------------------------------------------------------------------
@@ -299,7 +299,7 @@ async def test_failure_inside_is_the_services_500(emulator: IotdaEmulator, monke
     def broken(*_: object) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(render, "package_row", broken)
+    monkeypatch.setattr(packages.PackageBook, "row", broken)
     status, body, headers = await ask(
         emulator, f"/v5/iot/{PROJECT}/ota-upgrades/packages", package_type="firmwarePackage"
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from otaclient.emulator import Fleet
-from otaclient_iotda.emulator import IotdaEmulator, render, selection
+from otaclient_iotda.emulator import IotdaEmulator, packages, render, selection
 from otaclient_iotda.emulator.filters import (
     CEILING,
     DeviceFilter,
@@ -27,9 +27,11 @@ from otaclient_iotda.emulator.filters import (
     task_filter,
     wire_time,
 )
+from otaclient_iotda.emulator.modules import ModuleVersions
 
 FLEET = Fleet.generate(devices=1_234, seed=5)
-ROWS = render.DeviceRows(FLEET)
+ROWS = render.DeviceRows(FLEET, ModuleVersions(FLEET).of_device)
+SELECTION = selection.DeviceSelection(FLEET, ROWS)
 
 
 # --- parameters ------------------------------------------------------------------------------------------------------
@@ -181,8 +183,8 @@ def test_record_ids_look_like_the_vendors(second: int, fixed: int, counter: int)
     "ids",
     [
         render.device_record_ids(FLEET),
-        render.firmware_record_ids(FLEET),
-        render.job_record_ids(FLEET),
+        render.firmware_record_ids(FLEET.firmware),
+        render.job_record_ids(FLEET.jobs),
         *(render.detail_record_ids(job) for job in FLEET.jobs),
     ],
 )
@@ -194,10 +196,9 @@ def test_record_ids_rise(ids: RecordIds) -> None:
 
 def test_record_ids_are_hidden() -> None:
     """Neither a package's id nor a device's is its record id."""
-    packages = render.firmware_record_ids(FLEET)
-    hidden = {packages.text(number) for number in range(packages.count)}
-    assert not hidden & {render.package_id(record) for record in FLEET.firmware}
-    assert not hidden & {record.firmware_id for record in FLEET.firmware}
+    ids = render.firmware_record_ids(FLEET.firmware)
+    hidden = {ids.text(number) for number in range(ids.count)}
+    assert not hidden & {packages.package_id(record) for record in FLEET.firmware}
 
 
 # --- selecting -------------------------------------------------------------------------------------------------------
@@ -232,7 +233,7 @@ def row_meets(row: int, wanted: DeviceFilter) -> bool:
 def test_filters_together(wanted: DeviceFilter) -> None:
     """Whatever filters are combined, exactly the devices that meet all of them are meant."""
     expected = [row for row in range(len(FLEET.devices)) if row_meets(row, wanted)]
-    assert list(selection.device_rows(FLEET, ROWS, wanted)) == expected
+    assert list(SELECTION.rows(wanted)) == expected
 
 
 @pytest.mark.parametrize("inclusive", [True, False])

@@ -26,7 +26,8 @@ from otaclient.queries import DeviceUpgradeQuery, FirmwareQuery, JobQuery
 from otaclient.reads import MarkerWindow, PageFacts, PageNumbers, PageWindow, RawPage
 from otaclient.transport.http import HttpResponse
 from otaclient_enos.expression import MAX_IN_VALUES
-from otaclient_enos.reads import EnosReads, Plan, plan_devices, plan_firmware, plan_jobs
+from otaclient_enos.plans import Plan, plan_devices, plan_firmware, plan_jobs
+from otaclient_enos.reads import EnosReads
 from otaclient_enos.requests import Organisation
 from support.clock import HandClock
 from support.network import ScriptedTransport, session_over

@@ -22,8 +22,8 @@ from otaclient.reads import PageFacts
 from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient.transport.retry import Failure, Remedy
 from otaclient_enos import requests, responses
+from otaclient_enos.failures import classify, classify_token
 from otaclient_enos.requests import Organisation
-from otaclient_enos.responses import classify, classify_token
 from otaclient_enos.wire import DeviceFirmware, JobRecord
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -134,7 +134,7 @@ def test_a_dead_token_is_seen_in_every_carrier(carrier: str, number: Any, status
 def test_other_numbers_in_status_are_failures_only_where_nothing_else_is() -> None:
     """Frameworks repeat the HTTP status in ``status``: then the HTTP status decides."""
     legacy = failure(response({"status": 498, "msg": "denied"}))
-    assert (type(legacy.error), legacy.error.vendor_code) == (ApiError, "498")
+    assert (type(legacy.error), legacy.error.vendor_code) == (PermissionDeniedError, "498")
     framework = failure(response({"status": 500, "message": "boom"}, 500))
     assert (type(framework.error), framework.error.vendor_code) == (ServerError, None)
     assert type(failure(response({"status": 200, "data": []})).error) is PayloadError

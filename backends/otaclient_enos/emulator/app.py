@@ -1,32 +1,26 @@
-"""The EnOS emulator's server: routes, envelopes, and the operations over the simulated fleet.
+"""The EnOS emulator's server: routes, tokens and envelopes; the operations are in modules of their own.
 
-Sources: EnOS API overview (common parameters, envelopes, error codes); EnOS Connection Service, "V2.1 Get Firmware
-File", "V2.1 Search Firmware", "V2.1 Search Device Upgrade", "V2.1 Get OTA Job", "V2.1 Search OTA Job".
+Source: EnOS API overview (common parameters, envelopes, error codes).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, Literal
 from uuid import uuid4
 
-import attrs
 import msgspec
 from aiohttp import web
 
-from otaclient.emulator import Clock, EmulatorServer, FirmwareRecord, Fleet, JobRecord
-from otaclient.models import DeviceUpgrade, Firmware, FirmwareKind, Job
+from otaclient.emulator import Clock, EmulatorServer, FirmwareRecord, Fleet, JobPlan
+from otaclient.emulator.refusals import NoSuchJobError
+from otaclient.models import DeviceTask, DeviceUpgrade, Firmware, Job, JobStatus
 from otaclient_enos.config import EnosConfig
-from otaclient_enos.emulator import expected, filters, render
+from otaclient_enos.emulator import expected, files, firmware, jobs
 from otaclient_enos.emulator.auth import Admission, TokenFailure, TokenGrant, TokenIssuer
-from otaclient_enos.emulator.requests import (
-    DENIED,
-    INVALID_ARGUMENT,
-    Page,
-    RefusalError,
-    query_of,
-    raw_query_of,
-    search_of,
-)
+from otaclient_enos.emulator.calls import Action, Call, Service, mandatory
+from otaclient_enos.emulator.jobs import CREATE_STARTS_JOB
+from otaclient_enos.emulator.requests import DENIED, INVALID_ARGUMENT, RefusalError, query_of, raw_query_of
+from otaclient_enos.emulator.tasks import task_rows
 
 __all__ = ["DEFAULT_APP_KEY", "DEFAULT_APP_SECRET", "DEFAULT_ORG_ID", "EnosEmulator"]
 
@@ -37,15 +31,11 @@ DEFAULT_APP_SECRET: Final = "emulator-app-secret"  # noqa: S105 - public: it ope
 # The HTTP status beside a non-zero code is not documented; the vendor's own client reads codes from 2xx answers.
 SERVICE_ERROR_STATUS: Final = HTTPStatus.OK
 TOKEN_ERROR_STATUS: Final = HTTPStatus.OK
-# Whether searchDeviceUpgrade begins with the device that registered last. Its order is not documented.
-NEWEST_DEVICE_FIRST: Final = False
-
 # The bodies of gateway answers are not documented; their texts are, and they are those of a Kong gateway.
 _UNAUTHORIZED: Final = b'{"message":"Invalid authentication credentials"}'
 _TOO_LARGE: Final = b'{"message":"Request size limit exceeded"}'
 _NO_ROUTE: Final = b'{"message":"no Route matched with those values"}'
 
-_NOT_FOUND: Final = 24404
 _INTERNAL_ERROR: Final = 99500
 _EXPIRED: Final = 1203
 _TOKEN_SERVICE: Final = "apim-token-service"  # noqa: S105 - a name, not a secret
@@ -55,32 +45,6 @@ _TOKEN_REFRESH: Final = f"/{_TOKEN_SERVICE}/v2.0/token/refresh"
 _TOKEN_OPERATIONS: Final = {_TOKEN_GET: "token.get", _TOKEN_REFRESH: "token.refresh"}
 
 ExpiryCarrier = Literal["code", "status", "apim_status"]
-
-
-@attrs.frozen
-class _Call:
-    """A business request that passed the gateway."""
-
-    query: Mapping[str, str]
-    body: bytes
-
-
-@attrs.frozen
-class _Answer:
-    """What an operation found; a search also says which page of how many records it is."""
-
-    data: object
-    page: Page | None = None
-    total: int = 0
-
-
-@attrs.frozen
-class _Action:
-    """One operation of the service."""
-
-    operation: str
-    method: str
-    run: Callable[["EnosEmulator", _Call], _Answer]
 
 
 class EnosEmulator(EmulatorServer):
@@ -96,6 +60,9 @@ class EnosEmulator(EmulatorServer):
         port: int = 0,
         clock: Clock | None = None,
         compress: bool = True,
+        plan: JobPlan | None = None,
+        read_lag_seconds: float = 0.0,
+        generated_jobs_run: bool = False,
         org_id: str = DEFAULT_ORG_ID,
         app_key: str = DEFAULT_APP_KEY,
         app_secret: str = DEFAULT_APP_SECRET,
@@ -103,15 +70,21 @@ class EnosEmulator(EmulatorServer):
         strict_methods: bool = True,
         misspelled_token_status: bool = False,
         expiry_carrier: ExpiryCarrier = "status",
+        create_starts_job: bool = CREATE_STARTS_JOB,
+        files_need_device: bool = True,
+        files_know_ranges: bool = True,
     ) -> None:
         """Prepare an emulator; nothing is bound before it is started.
 
         Args:
-            fleet: What to serve; a generated fleet of 20,000 devices unless given.
+            fleet: What to serve, and to change; a generated fleet of 20,000 devices unless given.
             host: The address to bind. Nothing outside this machine reaches the default.
             port: The port to bind; 0 takes a free one.
             clock: What the emulator takes for the present; the system's clock unless given.
             compress: Whether large answers are compressed for clients that accept it.
+            plan: How long the devices of jobs take, and which of them fail.
+            read_lag_seconds: For how long searches do not show yet what was created or deleted.
+            generated_jobs_run: Whether the jobs that came with the fleet go on.
             org_id: The only organisation that there is.
             app_key: The key of the only application that there is.
             app_secret: Its secret.
@@ -120,8 +93,25 @@ class EnosEmulator(EmulatorServer):
                 mix them up in places; ``False`` lets those through.
             misspelled_token_status: Answer token requests with ``stauts``, as the published sample has it.
             expiry_carrier: The member in which a business call says that the token has expired: not documented.
+            create_starts_job: Whether a new job begins by itself: not documented.
+            files_need_device: Whether a download must name a device, as the documentation has it.
+            files_know_ranges: Whether a download can begin in the middle of a file: not documented.
+
+        Raises:
+            ValueError: The read lag is negative.
         """
-        super().__init__(fleet, host=host, port=port, clock=clock, compress=compress)
+        super().__init__(
+            fleet,
+            host=host,
+            port=port,
+            clock=clock,
+            compress=compress,
+            plan=plan,
+            read_lag_seconds=read_lag_seconds,
+            generated_jobs_run=generated_jobs_run,
+        )
+        # EnOS knows no end of a job but stopping it: one whose tasks were all cancelled is started still.
+        self.engine.when_all_cancelled = JobStatus.FAILED
         self.org_id = org_id
         self.app_key = app_key
         self._app_secret = app_secret
@@ -130,9 +120,14 @@ class EnosEmulator(EmulatorServer):
         self._token_status = "stauts" if misspelled_token_status else "status"
         self._expiry_carrier = expiry_carrier
         self._tokens = TokenIssuer(app_key=app_key, app_secret=app_secret, clock=self.clock)
+        self._files_need_device = files_need_device
+        self._files_know_ranges = files_know_ranges
+        self._service = Service(server=self, org_id=org_id, create_starts_job=create_starts_job)
+        self._uploads = firmware.Uploads(self._service)
+        self._files = f"/connect-service/{api_version}/files"
         self._resources = {
-            f"/connect-service/{api_version}/ota-firmwares": _FIRMWARE_ACTIONS,
-            f"/connect-service/{api_version}/ota-jobs": _JOB_ACTIONS,
+            f"/connect-service/{api_version}/ota-firmwares": firmware.ACTIONS,
+            f"/connect-service/{api_version}/ota-jobs": jobs.ACTIONS,
         }
 
     def expire_tokens(self) -> None:
@@ -142,18 +137,21 @@ class EnosEmulator(EmulatorServer):
     # --- what the server asks ----------------------------------------------------------------------------------------
 
     def routes(self) -> Iterable[web.AbstractRouteDef]:
-        """Return the routes of the token service and of the two OTA resources."""
+        """Return the routes of the token service, of the two OTA resources and of the files service."""
         yield web.post(_TOKEN_GET, self._token_get)
         yield web.post(_TOKEN_REFRESH, self._token_refresh)
         for path in self._resources:
             yield web.route("*", path, self._business)
+        yield web.get(self._files, self._file, allow_head=False)
 
     def operation(self, request: web.Request) -> str:
         """Return the vendor-neutral name of the request's operation."""
+        action = query_of(raw_query_of(request.raw_path)).get("action", "")
         actions = self._resources.get(request.path)
         if actions is not None:
-            action = actions.get(query_of(raw_query_of(request.raw_path)).get("action", ""))
-            return "other" if action is None else action.operation
+            return actions[action].operation if action in actions else "other"
+        if request.path == self._files and action == "download":
+            return "firmware.download"
         return _TOKEN_OPERATIONS.get(request.path, "other")
 
     def no_route(self, request: web.Request, status: int) -> web.Response:
@@ -189,20 +187,36 @@ class EnosEmulator(EmulatorServer):
 
     def expected_devices(self, label: str) -> Iterator[DeviceUpgrade]:
         """Yield every device as ``devices.search`` ought to report it, in the order of the listing."""
+        self.engine.settle()
         table = self.fleet.devices
-        rows = table.matching()
-        ordered = reversed(rows) if NEWEST_DEVICE_FIRST else iter(rows)
-        return expected.device_upgrades(table, ordered, label=label, org_id=self.org_id)
+        rows = firmware.ordered(table.matching())
+        return expected.device_upgrades(table, iter(rows), label=label, org_id=self.org_id)
 
     def expected_firmware(self, label: str) -> Iterator[Firmware]:
         """Yield every firmware as ``firmware.search`` ought to report it, newest first."""
-        for record in self._firmware():
+        self.engine.settle()
+        for record in self._service.firmware():
             yield expected.firmware_of(record, label=label, org_id=self.org_id)
 
     def expected_jobs(self, label: str) -> Iterator[Job]:
         """Yield every job as ``jobs.search`` ought to report it, newest first."""
-        for job, firmware in self._jobs():
-            yield expected.job_of(job, firmware, self.fleet.devices, label=label, org_id=self.org_id)
+        self.engine.settle()
+        for job, target in self._service.jobs():
+            yield expected.job_of(job, target, self.fleet.devices, label=label, org_id=self.org_id)
+
+    def expected_tasks(self, label: str, job_id: str) -> Iterator[DeviceTask]:
+        """Yield every task of a job as ``jobs.tasks`` ought to report it, in the order of the listing.
+
+        Raises:
+            NoSuchJobError: There is no such job, or none that EnOS knows.
+        """
+        self.engine.settle()
+        job = self.engine.job(job_id)
+        target = self._service.firmware_of(job)
+        if target is None:
+            raise NoSuchJobError(f"job {job_id} is not for what EnOS calls firmware")
+        for task in task_rows(self._service, job, target, range(len(job.targets))):
+            yield expected.task_of(task, self.fleet.devices, label=label)
 
     # --- the token service -------------------------------------------------------------------------------------------
 
@@ -232,15 +246,20 @@ class EnosEmulator(EmulatorServer):
     # --- business requests -------------------------------------------------------------------------------------------
 
     async def _business(self, request: web.Request) -> web.Response:
-        body = await request.read()
         raw_query = raw_query_of(request.raw_path)
-        admission = self._tokens.admits(request.headers, raw_query, body)
-        if admission is Admission.REFUSED:
-            return self.answer(request, _UNAUTHORIZED, status=HTTPStatus.UNAUTHORIZED)
-        if admission is Admission.EXPIRED:
-            return self._expired(request)
+        query = query_of(raw_query)
+        # What comes in several parts is read piece by piece later; the signature does not cover it.
+        in_parts = query.get("action") == "create" and request.content_type.startswith("multipart/")
+        body = b"" if in_parts else await request.read()
+        refused = self._turned_away(request, self._tokens.admits(request.headers, raw_query, body))
+        if refused is not None:
+            return refused
         try:
-            found = self._run(request, _Call(query_of(raw_query), body))
+            action = self._action(request, query)
+            if in_parts and action.operation == "firmware.create":
+                found = await self._uploads.create(request, query)
+            else:
+                found = action.run(self._service, Call(query, body))
         except RefusalError as refusal:
             return self._envelope(request, refusal.code, refusal.message, status=SERVICE_ERROR_STATUS)
         members: dict[str, Any] = {"code": 0, "msg": "OK", "requestId": str(uuid4()), "data": found.data}
@@ -253,8 +272,13 @@ class EnosEmulator(EmulatorServer):
             }
         return self.answer(request, msgspec.json.encode(members))
 
-    def _run(self, request: web.Request, call: _Call) -> _Answer:
-        name = call.query.get("action", "")
+    def _turned_away(self, request: web.Request, admission: Admission) -> web.Response | None:
+        if admission is Admission.REFUSED:
+            return self.answer(request, _UNAUTHORIZED, status=HTTPStatus.UNAUTHORIZED)
+        return self._expired(request) if admission is Admission.EXPIRED else None
+
+    def _action(self, request: web.Request, query: Mapping[str, str]) -> Action:
+        name = query.get("action", "")
         if not name:
             raise RefusalError(INVALID_ARGUMENT, "Invalid Argument action:action is missing")
         action = self._resources[request.path].get(name)
@@ -263,10 +287,48 @@ class EnosEmulator(EmulatorServer):
         if self._strict_methods and request.method != action.method:
             # What the service answers to a wrong method is not documented; this emulator's convention.
             raise RefusalError(INVALID_ARGUMENT, f"Invalid Argument method: action {name} takes {action.method}")
-        org_id = _mandatory(call.query, "orgId")
+        self._check_organisation(query)
+        return action
+
+    def _check_organisation(self, query: Mapping[str, str]) -> None:
+        org_id = mandatory(query, "orgId")
         if org_id != self.org_id:
             raise RefusalError(DENIED, f"Denied resource:  orgId {org_id}")
-        return action.run(self, call)
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        refused = self._turned_away(request, self._tokens.admits_token(request.headers))
+        if refused is not None:
+            return refused
+        query = query_of(raw_query_of(request.raw_path))
+        try:
+            if mandatory(query, "action") != "download":
+                raise RefusalError(
+                    INVALID_ARGUMENT, f"Invalid Argument action:action {query['action']} is not supported"
+                )
+            self._check_organisation(query)
+            record = files.wanted_file(self._service, query, device_needed=self._files_need_device)
+        except RefusalError as refusal:
+            return self._envelope(request, refusal.code, refusal.message, status=SERVICE_ERROR_STATUS)
+        return await self._send_file(request, record)
+
+    async def _send_file(self, request: web.Request, record: FirmwareRecord) -> web.StreamResponse:
+        headers = {"Content-Type": "application/octet-stream"}
+        part = files.part_of(record.size_bytes, request.headers.get("Range") if self._files_know_ranges else None)
+        if part is None:
+            headers["Content-Range"] = f"bytes */{record.size_bytes}"
+            return web.Response(status=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers=headers)
+        partial = self._files_know_ranges and part.stop - part.start < record.size_bytes
+        if self._files_know_ranges:
+            headers["Accept-Ranges"] = "bytes"
+        if partial:
+            headers["Content-Range"] = part.content_range
+        return await self.stream(
+            request,
+            self.store.chunks(record, part.start, part.stop),
+            size_bytes=part.stop - part.start,
+            status=HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK,
+            headers=headers,
+        )
 
     def _expired(self, request: web.Request) -> web.Response:
         message = "access token has expired"
@@ -278,97 +340,6 @@ class EnosEmulator(EmulatorServer):
     def _envelope(self, request: web.Request, code: int, message: str, *, status: int) -> web.Response:
         body = {"code": code, "msg": message, "requestId": str(uuid4()), "data": None}
         return self.answer(request, msgspec.json.encode(body), status=status)
-
-    # --- operations --------------------------------------------------------------------------------------------------
-
-    def _firmware(self) -> Iterator[FirmwareRecord]:
-        """What EnOS calls firmware, newest first: it knows neither software nor modules."""
-        return (record for record in reversed(self.fleet.firmware) if record.kind is FirmwareKind.FIRMWARE)
-
-    def _jobs(self) -> Iterator[tuple[JobRecord, FirmwareRecord]]:
-        """Jobs that roll out what EnOS calls firmware, newest first."""
-        for job in reversed(self.fleet.jobs):
-            firmware = self.fleet.firmware_record(job.firmware_ids[0])
-            if firmware is not None and firmware.kind is FirmwareKind.FIRMWARE:
-                yield job, firmware
-
-    def get_firmware(self, call: _Call) -> _Answer:
-        """Answer ``ota-firmwares?action=get``."""
-        firmware_id = _mandatory(call.query, "firmwareId")
-        record = self.fleet.firmware_record(firmware_id)
-        if record is None or record.kind is not FirmwareKind.FIRMWARE:
-            raise RefusalError(_NOT_FOUND, "Firmware not found")
-        return _Answer(render.firmware_info(record, self.org_id))
-
-    def search_firmware(self, call: _Call) -> _Answer:
-        """Answer ``ota-firmwares?action=search``."""
-        return _search_records(
-            call, filters.FIRMWARE_FIELDS, (render.firmware_info(record, self.org_id) for record in self._firmware())
-        )
-
-    def search_device_upgrade(self, call: _Call) -> _Answer:
-        """Answer ``ota-firmwares?action=searchDeviceUpgrade``."""
-        expression, page = search_of(call.body)
-        table = self.fleet.devices
-        rows = table.matching(filters.device_condition(_parsed(expression, filters.DEVICE_FIELDS), table))
-        total = len(rows)
-        if NEWEST_DEVICE_FIRST:
-            window: Sequence[int] = rows[max(total - page.start - page.size, 0) : max(total - page.start, 0)][::-1]
-        else:
-            window = rows[page.start : page.start + page.size]
-        return _Answer(render.device_rows(table, window, self.org_id), page, total)
-
-    def get_job(self, call: _Call) -> _Answer:
-        """Answer ``ota-jobs?action=get``."""
-        job_id = _mandatory(call.query, "jobId")
-        for job, firmware in self._jobs():
-            if job.job_id == job_id:
-                return _Answer(render.job_info(job, firmware, self.fleet.devices, self.org_id, searched=False))
-        raise RefusalError(_NOT_FOUND, "Job not found")
-
-    def search_jobs(self, call: _Call) -> _Answer:
-        """Answer ``ota-jobs?action=search``."""
-        return _search_records(
-            call,
-            filters.JOB_FIELDS,
-            (
-                render.job_info(job, firmware, self.fleet.devices, self.org_id, searched=True)
-                for job, firmware in self._jobs()
-            ),
-        )
-
-
-# Further actions of the service (create, delete, tasks and so on) join these tables.
-_FIRMWARE_ACTIONS: Final[Mapping[str, _Action]] = {
-    "get": _Action("firmware.get", "GET", EnosEmulator.get_firmware),
-    "search": _Action("firmware.search", "POST", EnosEmulator.search_firmware),
-    "searchDeviceUpgrade": _Action("devices.search", "POST", EnosEmulator.search_device_upgrade),
-}
-_JOB_ACTIONS: Final[Mapping[str, _Action]] = {
-    "get": _Action("jobs.get", "GET", EnosEmulator.get_job),
-    "search": _Action("jobs.search", "POST", EnosEmulator.search_jobs),
-}
-
-
-def _mandatory(query: Mapping[str, str], name: str) -> str:
-    value = query.get(name, "")
-    if not value:
-        raise RefusalError(INVALID_ARGUMENT, f"Invalid Argument {name}:{name} is missing")
-    return value
-
-
-def _parsed(expression: str, fields: filters.Fields) -> filters.Node | None:
-    try:
-        return filters.parse(expression, fields)
-    except filters.ExpressionError as error:
-        raise RefusalError(INVALID_ARGUMENT, str(error)) from error
-
-
-def _search_records(call: _Call, fields: filters.Fields, records: Iterator[dict[str, Any]]) -> _Answer:
-    expression, page = search_of(call.body)
-    node = _parsed(expression, fields)
-    found = [record for record in records if filters.matches(node, record)]
-    return _Answer(found[page.start : page.start + page.size], page, len(found))
 
 
 def _token_fields(body: bytes) -> Mapping[str, Any]:

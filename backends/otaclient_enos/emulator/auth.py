@@ -115,6 +115,13 @@ class TokenIssuer:
             return Admission.REFUSED
         return Admission.GRANTED if self._left_ms(token) > 0 else Admission.EXPIRED
 
+    def admits_token(self, headers: Mapping[str, str]) -> Admission:
+        """Judge the headers of a request to the files service, which takes the token alone."""
+        token = headers.get("apim-accesstoken", "")
+        if token not in self._ends_at_ms:
+            return Admission.REFUSED
+        return Admission.GRANTED if self._left_ms(token) > 0 else Admission.EXPIRED
+
     def _check(self, fields: Mapping[str, Any]) -> TokenFailure | None:
         for name in ("appKey", "encryption", "timestamp"):
             if _is_empty(fields.get(name)):

@@ -1,7 +1,7 @@
 """The ``expression`` of EnOS searches: read by a tokenizer and a recursive parser, then turned into a condition.
 
 Sources: EnOS "API FAQs" (How to use expression); EnOS Connection Service, "V2.1 Search Device Upgrade", "V2.1 Search
-OTA Job", "V2.1 Search Firmware".
+OTA Job", "V2.1 Search Firmware", "V2.1 Search Device Task".
 """
 
 import re
@@ -19,6 +19,7 @@ __all__ = [
     "DEVICE_FIELDS",
     "FIRMWARE_FIELDS",
     "JOB_FIELDS",
+    "TASK_FIELDS",
     "Both",
     "Comparison",
     "Either",
@@ -91,6 +92,9 @@ JOB_FIELDS: Final = Fields(
         "firmwareName": _NAME,
         **{f"{name}.{locale}": _NAME for name in ("name", "firmwareName") for locale in _JOB_LOCALES},
     }
+)
+TASK_FIELDS: Final = Fields(
+    dict.fromkeys(("jobId", "deviceKey", "fromVersion", "toVersion", "status", "desc"), _MEMBERSHIP)
 )
 
 

@@ -64,6 +64,8 @@ def device_rows(table: DeviceTable, rows: Iterable[int], org_id: str) -> list[di
 
 def firmware_info(record: FirmwareRecord, org_id: str) -> dict[str, Any]:
     """Return the FirmwareInfo struct of a firmware."""
+    if record.vendor is not None:
+        return _created_firmware_info(record, record.vendor, org_id)
     variety = row_variety(record.firmware_id)
     uses_md5 = variety % 2 == 0
     info: dict[str, Any] = {
@@ -95,6 +97,31 @@ def firmware_info(record: FirmwareRecord, org_id: str) -> dict[str, Any]:
     return info
 
 
+def _created_firmware_info(record: FirmwareRecord, given: Mapping[str, Any], org_id: str) -> dict[str, Any]:
+    """The struct of a firmware that was created through the API: what was given, and nothing that was not."""
+    info: dict[str, Any] = {
+        "orgId": org_id,
+        "firmwareId": record.firmware_id,
+        "productKey": record.product_id or None,
+        "name": string_i18n(record.name, record.translations),
+        "version": record.version,
+        "desc": record.description,
+        "signMethod": given["signMethod"],
+        "sign": given["sign"],
+        "fileUrl": file_url(record),
+        "fileSize": record.size_bytes,
+        "isVerified": record.verified,
+        "enableVerification": record.verification_required,
+        "createTime": record.created_at_ms,
+    }
+    if record.tags:
+        info["firmwareTags"] = dict(record.tags)
+    for member in ("maxAllowedForVerification", "minSuccessForVerified"):
+        if given[member] is not None:
+            info[member] = given[member]
+    return info
+
+
 def file_url(record: FirmwareRecord) -> str:
     """Return the identifier under which the files service knows the firmware's bytes."""
     return f"enos-connect://{record.firmware_id[8:]}.{record.file_name.rpartition('.')[2]}"
@@ -104,6 +131,8 @@ def job_info(
     job: JobRecord, firmware: FirmwareRecord, table: DeviceTable, org_id: str, *, searched: bool
 ) -> dict[str, Any]:
     """Return the JobInfo struct of a job; the search operation shows more of it than the get operation."""
+    if job.vendor is not None:
+        return _created_job_info(job, job.vendor, firmware, org_id)
     verifies = job.kind is JobKind.VERIFICATION
     info: dict[str, Any] = {
         "orgId": org_id,
@@ -131,6 +160,32 @@ def job_info(
         for member in _ONLY_IN_SEARCH:
             del info[member]
     return info
+
+
+def _created_job_info(
+    job: JobRecord, given: Mapping[str, Any], firmware: FirmwareRecord, org_id: str
+) -> dict[str, Any]:
+    """The struct of a job that was created through the API: what was given, and the defaults of the service."""
+    info: dict[str, Any] = {
+        "orgId": org_id,
+        "productKey": job.product_id or None,
+        "jobId": job.job_id,
+        "name": given["name"],
+        "firmwareId": firmware.firmware_id,
+        "firmwareVersion": firmware.version,
+        "firmwareName": string_i18n(firmware.name, firmware.translations),
+        "type": "verify" if given["verifies"] else "upgrade",
+        "enableUpgradeRequest": given["device_may_request"],
+        "upgradePolicy": given["policy"],
+        "upgradeScope": given["scope"],
+        "upgradeTimeout": given["timeout_seconds"],
+        "startSchedule": None,
+        "endSchedule": None,
+        "status": job_status(job),
+        "createTime": job.created_at_ms,
+    }
+    optional = {"retry": "retryPolicy", "schedule": "schedulePolicy", "max_concurrency": "maximumConcurrency"}
+    return info | {member: given[name] for name, member in optional.items() if given[name] is not None}
 
 
 def job_status(job: JobRecord) -> str:

@@ -15,6 +15,7 @@ __all__ = [
     "LARGEST_PAGE",
     "Page",
     "RefusalError",
+    "json_object",
     "query_of",
     "raw_query_of",
     "search_of",
@@ -70,7 +71,7 @@ def search_of(body: bytes) -> tuple[str, Page]:
     Raises:
         RefusalError: The body is not what the documentation describes.
     """
-    fields = _object(body)
+    fields = json_object(body)
     expression = fields.get("expression")
     if expression is None:
         expression = ""
@@ -79,15 +80,20 @@ def search_of(body: bytes) -> tuple[str, Page]:
     return expression, _page(fields.get("pagination"))
 
 
-def _object(body: bytes) -> Mapping[str, Any]:
+def json_object(body: bytes, *, name: str = "body") -> Mapping[str, Any]:
+    """Return the members of a JSON object; nothing at all counts as an empty one.
+
+    Raises:
+        RefusalError: It is not a JSON object.
+    """
     if not body.strip():
         return {}
     try:
         return msgspec.json.decode(body, type=dict[str, Any])
     except msgspec.ValidationError as error:
-        raise RefusalError(INVALID_ARGUMENT, "Invalid Argument body: it is not a JSON object") from error
+        raise RefusalError(INVALID_ARGUMENT, f"Invalid Argument {name}: it is not a JSON object") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RefusalError(INVALID_ARGUMENT, f"Invalid Argument body: it is not JSON ({error})") from error
+        raise RefusalError(INVALID_ARGUMENT, f"Invalid Argument {name}: it is not JSON ({error})") from error
 
 
 def _page(pagination: object) -> Page:

@@ -1,14 +1,12 @@
-"""The emulated service: routes, and what each of them answers.
+"""The emulated service: its routes, and who may use them.
 
 A request passes what it passes at the vendor's: the gateway checks the signature or the token, the service the
 project, the operation its parameters.
 
-Source: Huawei Cloud IoTDA, API reference v5: "Query the OTA Upgrade Package List", "Query the Batch Task List",
-"Query a Batch Task", "Query the Device List", "Query a Device", "Error Codes".
+Source: Huawei Cloud IoTDA, API reference v5, "Error Codes"; the operations name their own pages.
 """
 
 import itertools
-import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -17,10 +15,10 @@ from typing import ClassVar, Final, Literal
 import msgspec
 from aiohttp import web
 
-from otaclient.emulator import Clock, EmulatorServer, Fleet
-from otaclient.models import DeviceUpgrade, Firmware, Job
+from otaclient.emulator import Clock, EmulatorServer, Fleet, JobPlan
+from otaclient.models import DeviceTask, DeviceUpgrade, Firmware, Job
 from otaclient_iotda.config import AkSkCredentials, AuthKind, IotdaConfig, PasswordCredentials, TokenCredentials
-from otaclient_iotda.emulator import expected, render, selection
+from otaclient_iotda.emulator import expected, render
 from otaclient_iotda.emulator.auth import (
     AccessKey,
     Edition,
@@ -32,19 +30,15 @@ from otaclient_iotda.emulator.auth import (
     grant_token,
     verify_signature,
 )
-from otaclient_iotda.emulator.filters import (
-    ErrorCode,
-    ParameterError,
-    RecordIds,
-    Slice,
-    Window,
-    cut,
-    detail_filter,
-    device_filter,
-    package_filter,
-    query_parameters,
-    task_filter,
-)
+from otaclient_iotda.emulator.calls import Answer, Call, Paging, Refused
+from otaclient_iotda.emulator.devices import DeviceOperations
+from otaclient_iotda.emulator.failures import DEFAULT_PLAN
+from otaclient_iotda.emulator.filters import ParameterError, query_parameters
+from otaclient_iotda.emulator.groups import DeviceGroup, DeviceGroups
+from otaclient_iotda.emulator.modules import ModuleOperations, Modules, ModuleVersions
+from otaclient_iotda.emulator.packages import PackageBook, PackageOperations
+from otaclient_iotda.emulator.task_records import TaskBook
+from otaclient_iotda.emulator.tasks import TaskOperations
 
 __all__ = ["IotdaEmulator"]
 
@@ -54,10 +48,6 @@ DEFAULT_SECRET_KEY: Final = "emulator-secret-key"  # noqa: S105 - a published de
 DEFAULT_READY_TOKEN: Final = "emulator-ready-token"  # noqa: S105 - likewise
 DEFAULT_USER: Final = IamUser(name="emulator-user", password="emulator-password", domain="emulator-domain")  # noqa: S106
 
-# The vendor answers 404 for a package, task or device that does not exist; with which code is not known: our choice.
-UNKNOWN_RESOURCE: Final = Refusal(
-    status=HTTPStatus.NOT_FOUND, code="IOTDA.000029", message="The requested resource does not exist."
-)
 FOREIGN_PROJECT: Final = Refusal(
     status=HTTPStatus.FORBIDDEN,
     code="IOTDA.000021",
@@ -80,21 +70,25 @@ INTERNAL_ERROR: Final = Refusal(
     status=HTTPStatus.INTERNAL_SERVER_ERROR, code="IOTDA.000001", message="Internal server error."
 )
 
+# The vendor allows one search a second. That a refused one does not prolong the pause is our choice.
+SEARCH_PAUSE_SECONDS: Final = 1.0
+# Whether the answer to a stop, retry or confirm of a whole task lists what was acted on is not documented: our choice.
+LISTS_ALL_TARGETS: Final = False
 # Whether start_time and end_time are themselves inside the range is not documented: our choice, and a switch.
 TIME_BOUNDS_INCLUSIVE: Final = True
 
-_PACKAGE_ID = re.compile(r"[A-Za-z0-9-]{1,36}")
-_TASK_ID = re.compile(r"[a-f0-9]{1,24}")
-_DEVICE_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-
-_Handler = Callable[[web.Request], web.Response]
+_Operation = Callable[[Call], Answer]
 
 
 class IotdaEmulator(EmulatorServer):
     """Emulates the OTA side of Huawei Cloud IoTDA v5, and the identity service's password tokens, on one address.
 
     ``async with IotdaEmulator(fleet) as emulator`` starts it; ``emulator.config()`` is what the backend needs to
-    reach it.
+    reach it. It writes into the fleet that it serves.
+
+    ``emulator.groups`` lists the groups of devices that a batch task can be aimed at, by their identifiers: for each
+    product one for each site that its devices are tagged with, such as ``pump at hall-1``, and those that the jobs of
+    the generated fleet name.
     """
 
     vendor: ClassVar[str] = "iotda"
@@ -107,6 +101,9 @@ class IotdaEmulator(EmulatorServer):
         port: int = 0,
         clock: Clock | None = None,
         compress: bool = True,
+        plan: JobPlan | None = None,
+        read_lag_seconds: float = 0.0,
+        generated_jobs_run: bool = False,
         project_id: str = DEFAULT_PROJECT_ID,
         region: str = "cn-north-4",
         keys: Mapping[str, AccessKey] | None = None,
@@ -116,6 +113,8 @@ class IotdaEmulator(EmulatorServer):
         count_follows_marker: bool = False,
         empty_page_marker: Literal["null", "absent"] = "null",
         time_bounds_inclusive: bool = TIME_BOUNDS_INCLUSIVE,
+        search_pause_seconds: float = SEARCH_PAUSE_SECONDS,
+        lists_all_targets: bool = LISTS_ALL_TARGETS,
     ) -> None:
         """Prepare an emulator; nothing is bound before it is started.
 
@@ -125,6 +124,10 @@ class IotdaEmulator(EmulatorServer):
             port: The port to bind; 0 takes a free one.
             clock: What the emulator takes for the present.
             compress: Whether large answers are compressed for clients that accept it.
+            plan: How long the devices of batch tasks take, and which of them fail; by default with every failure that
+                the vendor documents.
+            read_lag_seconds: For how long lists do not show yet which packages and tasks were created or deleted.
+            generated_jobs_run: Whether the tasks that came with the fleet go on.
             project_id: The one project that exists.
             region: Its region, which derived signatures and the scope of tokens name.
             keys: The access keys that are accepted, by key; the published default unless given. The first is the one
@@ -136,26 +139,61 @@ class IotdaEmulator(EmulatorServer):
             count_follows_marker: Whether ``page.count`` leaves out what the marker leaves out.
             empty_page_marker: How an empty page says that it has no last record.
             time_bounds_inclusive: Whether ``start_time`` and ``end_time`` are themselves inside the range.
+            search_pause_seconds: How long after a flexible search of devices the next is throttled; 0 never.
+            lists_all_targets: Whether the answer to a stop, retry or confirm of a whole task lists its devices.
         """
-        super().__init__(fleet, host=host, port=port, clock=clock, compress=compress)
+        super().__init__(
+            fleet,
+            host=host,
+            port=port,
+            clock=clock,
+            compress=compress,
+            plan=DEFAULT_PLAN if plan is None else plan,
+            read_lag_seconds=read_lag_seconds,
+            generated_jobs_run=generated_jobs_run,
+        )
         self.project_id = project_id
         self.region = region
         self.keys = dict(keys or {DEFAULT_ACCESS_KEY: AccessKey(secret_key=DEFAULT_SECRET_KEY)})
         self.users = tuple(users)
         self.ready_token = ready_token
         self.edition: Edition | None = edition
-        self.count_follows_marker = count_follows_marker
-        self.empty_page_marker = empty_page_marker
-        self.time_bounds_inclusive = time_bounds_inclusive
         self.tokens = TokenDesk()
         self.tokens.add(ready_token, now=self._now())
         self._request_numbers = itertools.count(1)
-        self._devices = render.DeviceRows(self.fleet)
-        self._device_ids = render.device_record_ids(self.fleet)
-        self._firmware_ids = render.firmware_record_ids(self.fleet)
-        self._job_ids = render.job_record_ids(self.fleet)
-        self._firmware_numbers = {render.package_id(each): number for number, each in enumerate(self.fleet.firmware)}
-        self._job_numbers = {job.job_id: number for number, job in enumerate(self.fleet.jobs)}
+        paging = Paging(count_follows_marker=count_follows_marker, empty_page_marker=empty_page_marker)
+        groups = DeviceGroups(self.fleet)
+        self.groups: Mapping[str, DeviceGroup] = groups.listed
+        """The groups of devices, by their identifiers."""
+        modules = ModuleVersions(self.fleet)
+        rows = render.DeviceRows(self.fleet, modules.of_device)
+        packages = PackageBook(self.fleet)
+        self._tasks = TaskBook(self.fleet, rows)
+        self._device_operations = DeviceOperations(
+            self.fleet,
+            rows=rows,
+            groups=groups,
+            paging=paging,
+            edition=edition,
+            search_pause_seconds=search_pause_seconds,
+            time_bounds_inclusive=time_bounds_inclusive,
+        )
+        self._module_operations = ModuleOperations(self.fleet, Modules(self.fleet), paging=paging)
+        self._package_operations = PackageOperations(
+            self.fleet, self.store, self.listed_firmware, book=packages, paging=paging
+        )
+        self._task_operations = TaskOperations(
+            self.fleet,
+            self.engine,
+            self.listed_jobs,
+            devices=rows,
+            groups=groups,
+            modules=modules,
+            packages=packages,
+            book=self._tasks,
+            paging=paging,
+            lists_all_targets=lists_all_targets,
+        )
 
     # --- for tests and for the command --------------------------------------------------------------------------------
 
@@ -220,6 +258,7 @@ class IotdaEmulator(EmulatorServer):
 
     def expected_devices(self, label: str) -> Iterator[DeviceUpgrade]:
         """Yield every device as ``devices.search`` ought to report it, newest first, ``upgrading`` unresolved."""
+        self.engine.settle()
         return expected.devices(self.fleet, label)
 
     def expected_firmware(self, label: str, *, located: bool = False) -> Iterator[Firmware]:
@@ -227,32 +266,68 @@ class IotdaEmulator(EmulatorServer):
 
         ``located=True`` is as ``firmware.get`` ought to report it: with the digest and the place of the file.
         """
-        return expected.firmware(self.fleet, label, located=located)
+        return expected.firmware(self.fleet, self.listed_firmware(), label, located=located)
 
     def expected_jobs(self, label: str) -> Iterator[Job]:
         """Yield every batch task as ``jobs.search`` ought to report it, newest first, with nothing in ``extra``."""
-        return expected.jobs(self.fleet, label)
+        self.engine.settle()
+        return expected.jobs(self.fleet, self.listed_jobs(), self._tasks, label, now_ms=self.engine.now_ms)
+
+    def expected_tasks(self, label: str, job_id: str) -> Iterator[DeviceTask]:
+        """Yield every detail of a batch task as ``jobs.tasks`` ought to report it, newest record first.
+
+        Raises:
+            NoSuchJobError: There is no such task.
+        """
+        self.engine.settle()
+        return expected.tasks(self.fleet, self.engine.job(job_id), label)
 
     # --- the server's side --------------------------------------------------------------------------------------------
 
     def routes(self) -> Iterable[web.AbstractRouteDef]:
         """Return the routes of the vendor's API; their names are the names of the operations."""
-        project = "/v5/iot/{project_id}"
-        reads: tuple[tuple[str, str, _Handler], ...] = (
-            ("firmware.search", f"{project}/ota-upgrades/packages", self._list_packages),
-            ("firmware.get", f"{project}/ota-upgrades/packages/{{package_id}}", self._show_package),
-            ("jobs.search", f"{project}/batchtasks", self._list_tasks),
-            ("jobs.get", f"{project}/batchtasks/{{task_id}}", self._show_task),
-            ("devices.search", f"{project}/devices", self._list_devices),
-            ("devices.get", f"{project}/devices/{{device_id}}", self._show_device),
-        )
-        for name, path, handler in reads:
-            yield web.get(path, self._guarded(handler), name=name, allow_head=False)
+        for method, path, name, operation in self._operations():
+            options = {"allow_head": False} if method == "GET" else {}
+            handler = self._guarded(operation)
+            yield web.route(method, f"/v5/iot/{{project_id}}/{path}", handler, name=name, **options)
         yield web.post("/v3/auth/tokens", self._create_token, name="token.get")
 
+    def _operations(self) -> Iterable[tuple[str, str, str, _Operation]]:
+        packages, modules = self._package_operations, self._module_operations
+        tasks, devices = self._task_operations, self._device_operations
+        package, module, task = "ota-upgrades/packages", "ota-upgrades/modules", "batchtasks"
+        return (
+            ("GET", package, "firmware.search", packages.list_packages),
+            ("POST", package, "firmware.create", packages.create_package),
+            ("GET", f"{package}/{{package_id}}", "firmware.get", packages.show_package),
+            ("DELETE", f"{package}/{{package_id}}", "firmware.delete", packages.delete_package),
+            ("GET", module, "modules.search", modules.list_modules),
+            ("POST", module, "modules.create", modules.create_module),
+            ("GET", f"{module}/{{module_id}}", "modules.get", modules.show_module),
+            ("PUT", f"{module}/{{module_id}}", "modules.update", modules.update_module),
+            ("DELETE", f"{module}/{{module_id}}", "modules.delete", modules.delete_module),
+            ("GET", task, "jobs.search", tasks.list_tasks),
+            ("POST", task, "jobs.create", tasks.create_task),
+            ("GET", f"{task}/{{task_id}}", "jobs.get", tasks.show_task),
+            ("POST", f"{task}/{{task_id}}/stop", "jobs.stop", tasks.stop_task),
+            ("POST", f"{task}/{{task_id}}/retry", "jobs.retry_tasks", tasks.retry_task),
+            ("POST", f"{task}/{{task_id}}/confirm", "jobs.confirm", tasks.confirm_task),
+            ("DELETE", f"{task}/{{task_id}}", "jobs.delete", tasks.delete_task),
+            ("GET", "devices", "devices.search", devices.list_devices),
+            ("GET", "devices/{device_id}", "devices.get", devices.show_device),
+            ("POST", "search/query-devices", "devices.query", devices.search_devices),
+        )
+
     def operation(self, request: web.Request) -> str:
-        """Return the name under which a request is counted."""
-        return request.match_info.route.name or "other"
+        """Return the name under which a request is counted.
+
+        The one operation that shows a task and its details is ``jobs.get`` with at most one detail, and
+        ``jobs.tasks`` with more of them or fewer by a filter. ``modules.*`` and ``devices.query`` (the flexible search)
+        are this vendor's own.
+        """
+        name = request.match_info.route.name or "other"
+        asks_for_details = name == "jobs.get" and request.query_string not in {"", "limit=1"}
+        return "jobs.tasks" if asks_for_details else name
 
     def no_route(self, request: web.Request, status: int) -> web.Response:
         """Return the gateway's answer to a path or method that the API does not have (404 to both), or a large body."""
@@ -284,17 +359,23 @@ class IotdaEmulator(EmulatorServer):
 
     # --- who asks -----------------------------------------------------------------------------------------------------
 
-    def _guarded(self, handler: _Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _guarded(self, operation: _Operation) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
-            refusal = self._authenticate(request, await request.read())
+            body = await request.read()
+            refusal = self._authenticate(request, body)
             if refusal is None and request.match_info["project_id"] != self.project_id:
                 refusal = FOREIGN_PROJECT
             if refusal is not None:
                 return self._refuse(request, refusal)
             try:
-                return handler(request)
+                parameters = query_parameters(request.raw_path.partition("?")[2])
+                call = Call(identifiers=request.match_info, parameters=parameters, body=body, now=self._now())
+                answer = operation(call)
             except ParameterError as error:
                 return self._refuse(request, Refusal(status=400, code=error.code, message=error.message))
+            except Refused as error:
+                return self._refuse(request, error.refusal)
+            return self._reply(request, answer.body, status=answer.status)
 
         return handle
 
@@ -319,85 +400,3 @@ class IotdaEmulator(EmulatorServer):
         if isinstance(answer, IamRefusal):
             return self._reply(request, body, status=answer.status)
         return self._reply(request, body, status=HTTPStatus.CREATED, token=answer.token)
-
-    # --- what they get ------------------------------------------------------------------------------------------------
-
-    def _list_packages(self, request: web.Request) -> web.Response:
-        wanted = package_filter(_parameters(request))
-        page = self._cut(selection.packages(self.fleet, wanted), wanted.window, self._firmware_ids)
-        rows = [render.package_row(self.fleet, number) for number in page.numbers]
-        return self._page(request, {"packages": rows}, page, self._firmware_ids)
-
-    def _show_package(self, request: web.Request) -> web.Response:
-        number = self._firmware_numbers.get(_identifier(request, "package_id", _PACKAGE_ID))
-        if number is None:
-            return self._refuse(request, UNKNOWN_RESOURCE)
-        return self._reply(request, msgspec.json.encode(render.package_detail(self.fleet, number)))
-
-    def _list_tasks(self, request: web.Request) -> web.Response:
-        wanted = task_filter(_parameters(request))
-        page = self._cut(selection.tasks(self.fleet, wanted), wanted.window, self._job_ids)
-        rows = [render.task_record(self.fleet, number) for number in page.numbers]
-        return self._page(request, {"batchtasks": rows}, page, self._job_ids)
-
-    def _show_task(self, request: web.Request) -> web.Response:
-        number = self._job_numbers.get(_identifier(request, "task_id", _TASK_ID))
-        wanted = detail_filter(_parameters(request))
-        if number is None:
-            return self._refuse(request, UNKNOWN_RESOURCE)
-        job = self.fleet.jobs[number]
-        ids = render.detail_record_ids(job)
-        page = self._cut(selection.positions(self._devices, job, wanted), wanted.window, ids)
-        details = [render.task_detail(self.fleet, job, position) for position in page.numbers]
-        content = {"batchtask": render.task_record(self.fleet, number), "task_details": details}
-        return self._page(request, content, page, ids)
-
-    def _list_devices(self, request: web.Request) -> web.Response:
-        wanted = device_filter(_parameters(request))
-        first, stop = selection.rows_registered(self._device_ids, wanted, inclusive=self.time_bounds_inclusive)
-        meant = selection.device_rows(self.fleet, self._devices, wanted)
-        page = self._cut(meant, wanted.window, self._device_ids, first=first, stop=stop)
-        rows = ",".join(map(self._devices.json, page.numbers))
-        info = msgspec.json.encode(self._page_info(page, self._device_ids)).decode()
-        return self._reply(request, f'{{"devices":[{rows}],"page":{info}}}'.encode())
-
-    def _show_device(self, request: web.Request) -> web.Response:
-        row = self._devices.row_of_device(_identifier(request, "device_id", _DEVICE_ID))
-        if row is None:
-            return self._refuse(request, UNKNOWN_RESOURCE)
-        return self._reply(request, msgspec.json.encode(self._devices.detail(row)))
-
-    # --- pages --------------------------------------------------------------------------------------------------------
-
-    def _cut(
-        self,
-        numbers: Sequence[int],
-        window: Window,
-        ids: RecordIds,
-        *,
-        first: int | None = None,
-        stop: int | None = None,
-    ) -> Slice:
-        return cut(numbers, window, ids, first=first, stop=stop, count_follows_marker=self.count_follows_marker)
-
-    def _page_info(self, page: Slice, ids: RecordIds) -> dict[str, object]:
-        info: dict[str, object] = {"count": page.count}
-        if page.numbers:
-            info["marker"] = ids.text(page.numbers[-1])
-        elif self.empty_page_marker == "null":
-            info["marker"] = None
-        return info
-
-    def _page(self, request: web.Request, content: Mapping[str, object], page: Slice, ids: RecordIds) -> web.Response:
-        return self._reply(request, msgspec.json.encode({**content, "page": self._page_info(page, ids)}))
-
-
-def _parameters(request: web.Request) -> dict[str, str]:
-    return query_parameters(request.raw_path.partition("?")[2])
-
-
-def _identifier(request: web.Request, name: str, pattern: re.Pattern[str]) -> str:
-    value = request.match_info[name]
-    if not pattern.fullmatch(value):
-        raise ParameterError(ErrorCode.INVALID_INPUT, f"The parameter '{name}' has a wrong form.")
-    return value

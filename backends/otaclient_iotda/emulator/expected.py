@@ -1,12 +1,15 @@
 """What the client ought to report of the simulated fleet, made from the fleet and not from the wire."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-from otaclient.emulator import Fleet, JobRecord
+from otaclient.emulator import FirmwareRecord, Fleet, JobRecord
+from otaclient.emulator.fleet import TASK_STATUSES
 from otaclient.models import (
     Checksum,
     DeviceId,
+    DeviceTask,
     DeviceUpgrade,
     Firmware,
     FirmwareId,
@@ -20,11 +23,15 @@ from otaclient.models import (
     JobStatus,
     LocalizedText,
     RetrySchedule,
+    TaskFailure,
     TaskStatus,
 )
 from otaclient_iotda.emulator import render
+from otaclient_iotda.emulator.failures import failure_of
+from otaclient_iotda.emulator.packages import BUCKET, object_key, package_id
+from otaclient_iotda.emulator.task_records import ALL_FAILED, TaskBook, task_name
 
-__all__ = ["devices", "firmware", "jobs"]
+__all__ = ["devices", "firmware", "jobs", "tasks"]
 
 
 def devices(fleet: Fleet, label: str) -> Iterator[DeviceUpgrade]:
@@ -47,13 +54,14 @@ def devices(fleet: Fleet, label: str) -> Iterator[DeviceUpgrade]:
         )
 
 
-def firmware(fleet: Fleet, label: str, *, located: bool) -> Iterator[Firmware]:
+def firmware(fleet: Fleet, records: Sequence[FirmwareRecord], label: str, *, located: bool) -> Iterator[Firmware]:
     """Yield every firmware, newest first: as the list shows it, or ``located``, with its file's digest and place."""
-    for number in reversed(range(len(fleet.firmware))):
-        record = fleet.firmware[number]
+    for record in reversed(records):
+        place = _place(record) if located else dict[str, str]()
+        sign = place.get("sign")
         yield Firmware(
             backend=label,
-            firmware_id=FirmwareId(render.package_id(record)),
+            firmware_id=FirmwareId(package_id(record)),
             version=record.version,
             kind=record.kind,
             vendor_kind=render.PACKAGE_TYPE[record.kind],
@@ -61,33 +69,62 @@ def firmware(fleet: Fleet, label: str, *, located: bool) -> Iterator[Firmware]:
             owner_id=render.app_id(fleet, record.product_id),
             source_versions=record.source_versions,
             description=record.description,
-            checksum=Checksum(algorithm="sha256", value=record.sha256) if located else None,
-            location=f"obs://{render.BUCKET}/{render.object_key(record)}" if located else None,
+            checksum=None if sign is None else Checksum(algorithm="sha256", value=sign),
+            location=f"obs://{place['bucket_name']}/{place['object_key']}" if place else None,
             custom_info=record.custom_info,
             created_at=_instant(record.created_at_s),
         )
 
 
-def jobs(fleet: Fleet, label: str) -> Iterator[Job]:
+def _place(record: FirmwareRecord) -> Mapping[str, str]:
+    if record.vendor is None:
+        return {"bucket_name": BUCKET, "object_key": object_key(record), "sign": record.sha256}
+    place: Mapping[str, str] = record.vendor["obs_location"]
+    return place
+
+
+def jobs(fleet: Fleet, records: Sequence[JobRecord], book: TaskBook, label: str, *, now_ms: int) -> Iterator[Job]:
     """Yield every job as the batch task list shows it, newest first."""
-    for number in reversed(range(len(fleet.jobs))):
-        job = fleet.jobs[number]
-        known = [record for record in map(fleet.firmware_record, job.firmware_ids) if record is not None]
+    for job in reversed(records):
+        number = book.number(job)
+        known = [record for record in map(fleet.known_firmware, job.firmware_ids) if record is not None]
+        word = book.status(job, now_ms=now_ms)
+        # A task that is being prepared has not begun.
+        status = JobStatus.PENDING if word == render.TASK_STATUS[JobStatus.UNKNOWN] else job.status
         yield Job(
             backend=label,
             job_id=JobId(job.job_id),
-            status=job.status,
-            vendor_status=render.TASK_STATUS[job.status],
-            status_description="All subtasks failed." if job.status is JobStatus.FAILED else None,
-            name=LocalizedText(default=render.task_name(job)),
+            status=status,
+            vendor_status=word,
+            status_description=ALL_FAILED if job.status is JobStatus.FAILED else None,
+            name=LocalizedText(default=task_name(job)),
             kind=JobKind.UPGRADE,
             vendor_kind=render.TASK_TYPE[job.firmware_kind],
             firmware_kind=job.firmware_kind,
-            firmware_ids=tuple(FirmwareId(render.package_id(record)) for record in known),
+            firmware_ids=tuple(FirmwareId(package_id(record)) for record in known),
             scope=_scope(fleet, job),
-            policy=_policy(job, held=False if number % 2 else None),
-            progress=_progress(job, counts_removed=number % 4 != 1),
+            policy=_generated_policy(job, number) if job.vendor is None else _given_policy(job, job.vendor),
+            progress=_progress(job, status, counts_removed=number is None or number % 4 != 1),
             created_at=_instant(job.created_at_s),
+        )
+
+
+def tasks(fleet: Fleet, job: JobRecord, label: str) -> Iterator[DeviceTask]:
+    """Yield what a job does on each of its devices, the newest record first: the last target."""
+    table = fleet.devices
+    for position in reversed(range(len(job.targets))):
+        row, state = job.targets[position], TASK_STATUSES[job.task_states[position]]
+        word = render.DETAIL_STATUS[state]
+        failed = word in {"Fail", "FailWaitRetry"}
+        said = failure_of(fleet.remarks[job.remarks[position]]) if failed else {}
+        yield DeviceTask(
+            backend=label,
+            job_id=JobId(job.job_id),
+            device_id=DeviceId(f"{table.product_id(row)}_{table.key(row)}"),
+            # The vendor tells "pushed" and "upgrading" apart no more than this: both are being processed.
+            status=TaskStatus.UPGRADING if word == "Processing" else state,
+            vendor_status=word,
+            failure=TaskFailure(message=said["error_msg"], code=said["error_code"]) if failed else None,
         )
 
 
@@ -98,19 +135,30 @@ def _scope(fleet: Fleet, job: JobRecord) -> JobScope:
     return JobScope(devices=tuple(f"{table.product_id(row)}_{table.key(row)}" for row in job.targets))
 
 
-def _policy(job: JobRecord, *, held: bool | None) -> JobPolicy:
+def _generated_policy(job: JobRecord, number: int | None) -> JobPolicy:
     retry = (
         RetrySchedule(count=job.retry_count, interval_minutes=job.retry_interval_minutes) if job.retry_count else None
     )
     # The wire knows whole seconds only.
     scheduled = None if job.scheduled_at_ms is None else JobSchedule(start_at=_instant(job.scheduled_at_ms // 1000))
-    return JobPolicy(retry=retry, schedule=scheduled, hold=held)
+    return JobPolicy(retry=retry, schedule=scheduled, hold=False if number is not None and number % 2 else None)
 
 
-def _progress(job: JobRecord, *, counts_removed: bool) -> JobProgress:
+def _given_policy(job: JobRecord, given: Mapping[str, Any]) -> JobPolicy:
+    policy = given.get("task_policy", {})
+    retry = (
+        RetrySchedule(count=job.retry_count, interval_minutes=job.retry_interval_minutes)
+        if policy.get("retry_count") is not None
+        else None
+    )
+    scheduled = None if job.scheduled_at_ms is None else JobSchedule(start_at=_instant(job.scheduled_at_ms // 1000))
+    return JobPolicy(retry=retry, schedule=scheduled, hold=given.get("need_confirm"))
+
+
+def _progress(job: JobRecord, status: JobStatus, *, counts_removed: bool) -> JobProgress:
     counts = job.task_counts()
     return JobProgress(
-        status=job.status,
+        status=status,
         total=len(job.targets),
         pending=counts.get(TaskStatus.PENDING, 0),
         # The vendor tells "pushed" and "upgrading" apart no more than this: both are being processed.

@@ -23,6 +23,7 @@ __all__ = [
     "DetailFilter",
     "DeviceFilter",
     "ErrorCode",
+    "ModuleFilter",
     "PackageFilter",
     "ParameterError",
     "RecordIds",
@@ -32,6 +33,7 @@ __all__ = [
     "cut",
     "detail_filter",
     "device_filter",
+    "module_filter",
     "package_filter",
     "query_parameters",
     "task_filter",
@@ -87,6 +89,7 @@ class ErrorCode:
     """The service's codes for a wrong parameter, with its messages."""
 
     INVALID_INPUT: Final = ("IOTDA.000006", "Invalid input data.")
+    INVALID_FORMAT: Final = ("IOTDA.000008", "Invalid request format.")
     INVALID_TIME: Final = ("IOTDA.000009", "Invalid time format.")
     TIME_ORDER: Final = ("IOTDA.000010", "Invalid input. The start time must be earlier than the end time.")
     LIMIT_RANGE: Final = ("IOTDA.000017", "Invalid input. The specified parameter 'limit' is out of range.")
@@ -122,6 +125,15 @@ class PackageFilter:
     app_id: str | None = None
     product_id: str | None = None
     version: str | None = None
+    window: Window = Window()
+
+
+@attrs.frozen(kw_only=True)
+class ModuleFilter:
+    """A checked query for OTA modules."""
+
+    app_id: str | None = None
+    product_id: str | None = None
     window: Window = Window()
 
 
@@ -248,6 +260,19 @@ def package_filter(parameters: Mapping[str, str]) -> PackageFilter:
         app_id=_text(parameters, "app_id", _ID_36),
         product_id=_text(parameters, "product_id", _ID_36),
         version=_text(parameters, "version", _VERSION),
+        window=_window(parameters),
+    )
+
+
+def module_filter(parameters: Mapping[str, str]) -> ModuleFilter:
+    """Return the filter of ``GET ota-upgrades/modules``.
+
+    Raises:
+        ParameterError: A parameter is wrong.
+    """
+    return ModuleFilter(
+        app_id=_text(parameters, "app_id", _ID_36),
+        product_id=_text(parameters, "product_id", _ID_36),
         window=_window(parameters),
     )
 

@@ -1,45 +1,39 @@
-"""The simulated fleet in the vendor's words: packages, batch tasks, their details and devices, as the wire has them.
+"""The simulated fleet in the vendor's words: record ids, types and states, and devices as the wire has them.
 
 Every field that the vendor calls optional is now and then missing or null, and some records carry a field that nobody
-knows, because a client has to live with that. Which record is how depends on its number alone.
+knows, because a client has to live with that. Which device is how depends on its row alone.
 
-Source: Huawei Cloud IoTDA, "Query the OTA Upgrade Package List", "Query the Details of an OTA Upgrade Package",
-"Query the Batch Task List", "Query a Batch Task", "Query the Device List", "Query a Device".
+Source: Huawei Cloud IoTDA, "Query the Device List", "Query a Device".
 """
 
 import hashlib
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from otaclient.emulator import FirmwareRecord, Fleet, JobRecord
 from otaclient.emulator.devices import ABSENT, CONNECTIONS
-from otaclient.emulator.fleet import TASK_STATUSES
 from otaclient.models import FirmwareKind, JobStatus, TaskStatus
 from otaclient_iotda.emulator.filters import RecordIds, wire_time
 
 __all__ = [
-    "BUCKET",
+    "CHINESE_NAMES",
+    "CHINESE_WORD",
     "DETAIL_STATUS",
+    "NODE_TYPES",
     "PACKAGE_TYPE",
+    "SITES",
+    "TAG_KEY",
     "TASK_STATUS",
     "TASK_TYPE",
     "DeviceRows",
     "app_id",
+    "app_ids",
     "detail_record_ids",
     "device_record_ids",
     "firmware_record_ids",
     "job_record_ids",
-    "object_key",
-    "package_detail",
-    "package_id",
-    "package_row",
-    "target_progress",
-    "task_detail",
-    "task_name",
-    "task_record",
 ]
 
 PACKAGE_TYPE: Final = {
@@ -73,36 +67,12 @@ DETAIL_STATUS: Final = {
     TaskStatus.REMOVED: "Removed",
     TaskStatus.UNKNOWN: "Waitting",
 }
-_PROGRESS_FIELD: Final = {
-    "Processing": "processing",
-    "Success": "success",
-    "Fail": "fail",
-    "Waitting": "waitting",
-    "FailWaitRetry": "fail_wait_retry",
-    "Stopped": "stopped",
-    "Removed": "removed",
-}
-_FAILURES: Final = (
-    "Device Abnormal is not online",
-    "Waiting for the device online timeout",
-    "Waiting for report device firmware version timeout",
-    "Integrity check failure for new downloaded package",
-    "Not enough storage for the new firmware package",
-    "Connection lost during downloading process",
-    "Firmware update failed",
-)
-_FAILURE_CODE: Final = "IOTDA.005009"
-
-BUCKET: Final = "emulated-firmware"
-"""The bucket of the object storage that the packages' files are said to be in."""
-
 # Two resource spaces, which the products belong to in turn.
 _APP_IDS: Final = ("61f7e74d036aca5be29e1ed4", "64b1f0a2036aca5be29e1f0b")
 _APP_NAMES: Final = ("default", "field")
 
-# The middle 5 bytes of the record ids of each kind of record.
+# The middle 5 bytes of the devices' record ids.
 _DEVICE_FIXED: Final = 0x4E4405E852
-_FIRMWARE_FIXED: Final = 0x3C4E4405E8
 
 # Devices come in groups of twenty rows: the first is a gateway with two children, and the second of those has one
 # itself.
@@ -111,13 +81,29 @@ _FIRST_CHILD: Final = 17
 _SECOND_CHILD: Final = 18
 _GRANDCHILD: Final = 19
 
-_NO_TASK_NAME = re.compile(r"[^\w]+")
+NODE_TYPES: Final = tuple("GATEWAY" if place in {0, _SECOND_CHILD} else "ENDPOINT" for place in range(_GROUP))
+"""What a device is, by its row modulo the length."""
+
+CHINESE_WORD: Final = "设备"
+CHINESE_NAMES: Final = (False, True, False, False)
+"""Whether a device's name begins with the Chinese word, by its row modulo the length."""
+
+TAG_KEY: Final = "site"
+"""The key of the one tag that some devices have."""
+SITES: Final = tuple(f"hall-{place % 3}" if place % 5 in {0, 4} else None for place in range(35))
+"""The value of a device's tag, by its row modulo the length; ``None`` where it has no tag."""
+
 _TARGETS_A_SECOND: Final = 500
 
 
 def app_id(fleet: Fleet, product_id: str) -> str:
     """Return the resource space that a product of the fleet belongs to."""
     return _APP_IDS[fleet.devices.product_ids.index(product_id) % len(_APP_IDS)]
+
+
+def app_ids() -> frozenset[str]:
+    """Return the resource spaces that exist."""
+    return frozenset(_APP_IDS)
 
 
 # --- record ids ------------------------------------------------------------------------------------------------------
@@ -129,18 +115,17 @@ def device_record_ids(fleet: Fleet) -> RecordIds:
     return RecordIds(count=len(seconds), value=lambda row: RecordIds.made(seconds[row], _DEVICE_FIXED, row))
 
 
-def firmware_record_ids(fleet: Fleet) -> RecordIds:
-    """Return the hidden ids of the packages: they begin with the second of creation, and are not the package ids."""
-    values = [
-        RecordIds.made(record.created_at_s, _FIRMWARE_FIXED, number) for number, record in enumerate(fleet.firmware)
-    ]
-    return RecordIds(count=len(values), value=values.__getitem__)
+def firmware_record_ids(records: Sequence[FirmwareRecord]) -> RecordIds:
+    """Return the hidden ids of packages, oldest first: they begin with the second of creation, and no answer has them.
+
+    The identifier of the simulated fleet serves, of which a package's own is made.
+    """
+    return RecordIds(count=len(records), value=lambda number: int(records[number].firmware_id, 16))
 
 
-def job_record_ids(fleet: Fleet) -> RecordIds:
-    """Return the record ids of the tasks. A task's id has the same form, and is taken to be the record id."""
-    values = [int(job.job_id, 16) for job in fleet.jobs]
-    return RecordIds(count=len(values), value=values.__getitem__)
+def job_record_ids(jobs: Sequence[JobRecord]) -> RecordIds:
+    """Return the record ids of tasks, oldest first. A task's id has the same form, and is taken to be the record id."""
+    return RecordIds(count=len(jobs), value=lambda number: int(jobs[number].job_id, 16))
 
 
 def detail_record_ids(job: JobRecord) -> RecordIds:
@@ -153,140 +138,6 @@ def detail_record_ids(job: JobRecord) -> RecordIds:
     )
 
 
-# --- packages --------------------------------------------------------------------------------------------------------
-
-
-def package_id(record: FirmwareRecord) -> str:
-    """Return the identifier of a package on the wire: 32 hexadecimal digits, nothing like its record id."""
-    return hashlib.md5(f"package/{record.firmware_id}".encode(), usedforsecurity=False).hexdigest()
-
-
-def object_key(record: FirmwareRecord) -> str:
-    """Return where in the bucket the file of a package is."""
-    return f"ota/{record.file_name}"
-
-
-def package_row(fleet: Fleet, number: int) -> dict[str, object]:
-    """Return a row of the package list."""
-    record = fleet.firmware[number]
-    row: dict[str, object] = {
-        "package_id": package_id(record),
-        "app_id": app_id(fleet, record.product_id),
-        "package_type": PACKAGE_TYPE[record.kind],
-        "product_id": record.product_id,
-        "version": record.version,
-        "create_time": wire_time(record.created_at_s),
-    }
-    product = fleet.product(record.product_id)
-    if product is not None and number % 3 == 0:
-        row["product_name"] = product.name
-    if record.module_name is not None:
-        row["module_name"] = record.module_name
-    # "Every source version" is said in three ways.
-    if record.source_versions or number % 3 == 1:
-        row["support_source_versions"] = list(record.source_versions)
-    elif number % 3 == 2:
-        row["support_source_versions"] = None
-    # What a package has no text for is missing in one row and null in the next.
-    texts = {"description": record.description, "custom_info": record.custom_info}
-    row |= {field: text for field, text in texts.items() if text is not None or number % 2}
-    if number % 5 == 3:
-        row["emulated_field"] = {"since": number}
-    return row
-
-
-def package_detail(fleet: Fleet, number: int) -> dict[str, object]:
-    """Return a package as the show operation gives it: with the place of its file, which no list has."""
-    record = fleet.firmware[number]
-    location = {
-        "region_name": "cn-north-4",
-        "bucket_name": BUCKET,
-        "object_key": object_key(record),
-        "sign": record.sha256,
-    }
-    if number % 2:
-        location["sign_method"] = "SHA256"
-    return {**package_row(fleet, number), "file_location": {"obs_location": location}}
-
-
-# --- batch tasks -----------------------------------------------------------------------------------------------------
-
-
-def task_name(job: JobRecord) -> str:
-    """Return a job's name in the characters that the vendor allows in one."""
-    return _NO_TASK_NAME.sub("_", job.name)
-
-
-def target_progress(job: JobRecord) -> dict[str, int]:
-    """Return how many targets of a job are in each state, by the vendor's field names."""
-    progress = dict.fromkeys(_PROGRESS_FIELD.values(), 0)
-    for index, status in enumerate(TASK_STATUSES):
-        progress[_PROGRESS_FIELD[DETAIL_STATUS[status]]] += job.task_states.count(index)
-    return progress
-
-
-def task_record(fleet: Fleet, number: int) -> dict[str, object]:
-    """Return a batch task, the same in the list and alone."""
-    job = fleet.jobs[number]
-    progress = {"total": len(job.targets), **target_progress(job)}
-    if number % 4 == 1:
-        del progress["removed"]  # as older services answer; it is 0 there
-    packages = [package_id(record) for record in map(fleet.firmware_record, job.firmware_ids) if record is not None]
-    # The newer documents say `package_ids`, the older ones `package_id`.
-    document: dict[str, object] = {"package_id": packages[0]} if number % 3 == 2 else {"package_ids": packages}
-    task: dict[str, object] = {
-        "task_id": job.job_id,
-        "task_name": task_name(job),
-        "task_type": TASK_TYPE[job.firmware_kind],
-        "document": document,
-        "status": TASK_STATUS[job.status],
-        "task_progress": progress,
-        "create_time": wire_time(job.created_at_s),
-    }
-    if job.group_ids:
-        task["targets_filter"] = {"group_ids": list(job.group_ids)}
-    else:
-        task["targets"] = [f"{fleet.devices.product_id(row)}_{fleet.devices.key(row)}" for row in job.targets]
-    if number % 2:
-        task["need_confirm"] = False
-    if policy := _task_policy(job):
-        task["task_policy"] = policy
-    elif number % 3:
-        task["task_policy"] = None
-    if job.status is JobStatus.FAILED:
-        task["status_desc"] = "All subtasks failed."
-    if number % 5 == 0:
-        task["task_ext_info"] = {"note": "emulated"}
-    if number % 6 == 2:
-        task["emulated_field"] = [number]
-    return task
-
-
-def _task_policy(job: JobRecord) -> dict[str, object]:
-    policy: dict[str, object] = {}
-    if job.scheduled_at_ms is not None:
-        policy["schedule_time"] = wire_time(job.scheduled_at_ms // 1000)
-    if job.retry_count:
-        policy |= {"retry_count": job.retry_count, "retry_interval": job.retry_interval_minutes}
-    return policy
-
-
-def task_detail(fleet: Fleet, job: JobRecord, position: int) -> dict[str, object]:
-    """Return what a job does on one of its targets."""
-    row = job.targets[position]
-    status = DETAIL_STATUS[TASK_STATUSES[job.task_states[position]]]
-    detail: dict[str, object] = {
-        "target": f"{fleet.devices.product_id(row)}_{fleet.devices.key(row)}",
-        "status": status,
-    }
-    if position % 3:
-        detail["output"] = "" if position % 3 == 1 else None
-    if status in {"Fail", "FailWaitRetry"}:
-        text = _FAILURES[position % len(_FAILURES)]
-        detail["error"] = {"error_code": _FAILURE_CODE, "error_msg": text}
-    return detail
-
-
 # --- devices ---------------------------------------------------------------------------------------------------------
 
 
@@ -296,9 +147,11 @@ class DeviceRows:
     A row of the list is put together from ready pieces of JSON, because lists are read by the thousand pages.
     """
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, modules: Callable[[int], list[dict[str, str]]]) -> None:
         self._fleet = fleet
         self._devices = fleet.devices
+        self.modules = modules
+        """Returns the modules that a device has reported, by its row."""
         self._products = [self._product_pieces(index) for index in range(len(fleet.products))]
         self._states: dict[tuple[int, int, int, int], str] = {}
 
@@ -308,7 +161,8 @@ class DeviceRows:
 
     def device_name(self, row: int) -> str:
         """Return the name of a device; some names are partly Chinese."""
-        return f"设备{self._devices.key(row)}" if row % 4 == 1 else self._devices.key(row)
+        key = self._devices.key(row)
+        return f"{CHINESE_WORD}{key}" if CHINESE_NAMES[row % len(CHINESE_NAMES)] else key
 
     def gateway(self, row: int) -> int:
         """Return the row of a device's gateway: itself where it is connected directly."""
@@ -338,7 +192,7 @@ class DeviceRows:
 
     def row_of_name(self, name: str) -> int | None:
         """Return the row of the device with exactly this name, or ``None``."""
-        row = self._devices.row_of_key(name.removeprefix("设备"))
+        row = self._devices.row_of_key(name.removeprefix(CHINESE_WORD))
         return row if row is not None and self.device_name(row) == name else None
 
     def json(self, row: int) -> str:
@@ -354,7 +208,7 @@ class DeviceRows:
         device_id = prefix + node_id
         gateway = self.gateway(row)
         gateway_id = device_id if gateway == row else self.device_id(gateway)
-        node_type = "GATEWAY" if row % _GROUP in {0, _SECOND_CHILD} else "ENDPOINT"
+        node_type = NODE_TYPES[row % _GROUP]
         return (
             f'{{"device_id":"{device_id}","node_id":"{node_id}","gateway_id":"{gateway_id}",'
             f'"device_name":"{self.device_name(row)}","node_type":"{node_type}",{named if row % 3 else plain},{state}'
@@ -379,7 +233,7 @@ class DeviceRows:
             active = "2015-12-12T12:12:122Z" if row % 11 == 4 else f"{_iso_time(registered + 60)}.000Z"
             detail["active_time"] = active
             detail["connection_status_update_time"] = f"{_iso_time(registered + 3600)}.250Z"
-            detail["modules"] = [{"module_name": "radio", "module_version": "m1.0"}] if row % 2 else []
+            detail["modules"] = self.modules(row)
         return detail
 
     def _product_pieces(self, index: int) -> tuple[str, str, str]:
@@ -413,9 +267,11 @@ def _iso_time(seconds: int) -> str:
 def _oddity(place: int) -> str:
     """What distinguishes rows for no reason but to try the client: the piece begins with a comma, or is empty."""
     fields: dict[str, object] = {}
-    if place % 5 != 2:
-        tags = [{"tag_key": "site", "tag_value": f"hall-{place % 3}"}]
-        fields["tags"] = (tags, None, [], [], tags)[place % 5]
+    site = SITES[place]
+    if site is not None:
+        fields["tags"] = [{"tag_key": TAG_KEY, "tag_value": site}]
+    elif place % 5 != 2:
+        fields["tags"] = None if place % 5 == 1 else []
     if place % 7 == 3:
         fields["description"] = None
     if place % 7 == 4:
@@ -425,4 +281,4 @@ def _oddity(place: int) -> str:
     return f",{_fields(fields)}" if fields else ""
 
 
-_ODDITIES: Final = tuple(_oddity(place) for place in range(35))
+_ODDITIES: Final = tuple(_oddity(place) for place in range(len(SITES)))

@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 
-from otaclient.emulator import Fleet, JobRecord
+from otaclient.emulator import FirmwareRecord, Fleet, JobRecord
 from otaclient.emulator.fleet import TASK_STATUSES
 from otaclient_iotda.emulator import render
 from otaclient_iotda.emulator.filters import DetailFilter, DeviceFilter, PackageFilter, RecordIds, TaskFilter
 
-__all__ = ["device_rows", "packages", "positions", "rows_registered", "tasks"]
+__all__ = ["DeviceSelection", "packages", "positions", "rows_registered", "tasks"]
 
 
-def packages(fleet: Fleet, wanted: PackageFilter) -> list[int]:
+def packages(fleet: Fleet, records: Sequence[FirmwareRecord], wanted: PackageFilter) -> list[int]:
     """Return the numbers of the packages that a query means."""
     return [
         number
-        for number, record in enumerate(fleet.firmware)
+        for number, record in enumerate(records)
         if render.PACKAGE_TYPE[record.kind] == wanted.package_type
         and wanted.product_id in {None, record.product_id}
         and wanted.version in {None, record.version}
@@ -22,13 +22,12 @@ def packages(fleet: Fleet, wanted: PackageFilter) -> list[int]:
     ]
 
 
-def tasks(fleet: Fleet, wanted: TaskFilter) -> list[int]:
-    """Return the numbers of the batch tasks that a query means."""
+def tasks(fleet: Fleet, jobs: Sequence[JobRecord], wanted: TaskFilter) -> list[int]:
+    """Return the numbers of the batch tasks that a query means, whatever their status."""
     return [
         number
-        for number, job in enumerate(fleet.jobs)
+        for number, job in enumerate(jobs)
         if render.TASK_TYPE[job.firmware_kind] == wanted.task_type
-        and wanted.status in {None, render.TASK_STATUS[job.status]}
         and wanted.app_id in {None, render.app_id(fleet, job.product_id)}
     ]
 
@@ -40,10 +39,8 @@ def positions(devices: render.DeviceRows, job: JobRecord, wanted: DetailFilter) 
     }
     if wanted.target is not None:
         row = devices.row_of_device(wanted.target)
-        if row is None or row not in job.targets:
-            return []
-        position = job.targets.index(row)
-        return [position] if job.task_states[position] in states else []
+        position = None if row is None else job.position_of(row)
+        return [] if position is None or job.task_states[position] not in states else [position]
     everything = range(len(job.targets))
     return everything if wanted.status is None else [at for at in everything if job.task_states[at] in states]
 
@@ -58,21 +55,35 @@ def rows_registered(ids: RecordIds, wanted: DeviceFilter, *, inclusive: bool) ->
     return first, stop
 
 
-def device_rows(fleet: Fleet, devices: render.DeviceRows, wanted: DeviceFilter) -> Sequence[int]:
-    """Return the rows that a query means, apart from its range of time.
+class DeviceSelection:
+    """Finds the devices that queries mean.
 
-    Named devices are looked up; the rest is one selection, which the device table keeps.
+    Named devices are looked up. The rest depends on products alone, which never change, so it is selected once: the
+    device table forgets its selections with every device that a job upgrades.
     """
-    table = fleet.devices
-    products = [
-        product_id
-        for product_id in table.product_ids
-        if wanted.product_id in {None, product_id} and wanted.app_id in {None, render.app_id(fleet, product_id)}
-    ]
-    named = _named_rows(devices, wanted)
-    if named is not None:
-        return [row for row in named if table.product_id(row) in products]
-    return table.matching() if len(products) == len(table.product_ids) else table.matching(table.of_products(products))
+
+    def __init__(self, fleet: Fleet, devices: render.DeviceRows) -> None:
+        self._fleet = fleet
+        self._devices = devices
+        self._of_products: dict[tuple[str, ...], Sequence[int]] = {}
+
+    def rows(self, wanted: DeviceFilter) -> Sequence[int]:
+        """Return the rows that a query means, apart from its range of time; ascending."""
+        table = self._fleet.devices
+        products = tuple(
+            product_id
+            for product_id in table.product_ids
+            if wanted.product_id in {None, product_id}
+            and wanted.app_id in {None, render.app_id(self._fleet, product_id)}
+        )
+        named = _named_rows(self._devices, wanted)
+        if named is not None:
+            return [row for row in named if table.product_id(row) in products]
+        if len(products) == len(table.product_ids):
+            return table.matching()
+        if products not in self._of_products:
+            self._of_products[products] = table.matching(table.of_products(products))
+        return self._of_products[products]
 
 
 def _named_rows(devices: render.DeviceRows, wanted: DeviceFilter) -> list[int] | None:

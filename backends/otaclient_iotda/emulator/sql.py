@@ -8,6 +8,7 @@ Source: Huawei Cloud IoTDA, "Query Device List Flexibly".
 """
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -71,6 +72,16 @@ OPERATORS: Final = {
 
 Operator = Literal["=", "!=", ">", "<", "like", "in", "not in"]
 
+_OPERATORS: Final[Mapping[str, Operator]] = {
+    "=": "=",
+    "!=": "!=",
+    ">": ">",
+    "<": "<",
+    "like": "like",
+    "in": "in",
+    "not in": "not in",
+}
+
 # How a quote inside a text is written, the vendor does not say: doubled, as in standard SQL, is our choice.
 _TOKEN: Final = re.compile(r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<word>[A-Za-z0-9_]+)|(?P<sign>!=|[=<>(),*]))")
 # Letters of any script pass for the "Chinese, letters" of the vendor.
@@ -121,9 +132,7 @@ def parse(text: str) -> Statement:
     order = _order(reader) if reader.took("order") else None
     offset, rows = _limits(reader) if reader.took("limit") else (0, DEFAULT_ROWS)
     reader.end()
-    return Statement(
-        fields=fields, counts=counts, alternatives=alternatives, order=order, offset=offset, rows=rows
-    )
+    return Statement(fields=fields, counts=counts, alternatives=alternatives, order=order, offset=offset, rows=rows)
 
 
 def create_time_ms(text: str) -> int:
@@ -271,8 +280,7 @@ def _operator(reader: _Reader, field: str) -> Operator:
     if found == "not":
         reader.keywords("in")
         found = "not in"
-    operators: tuple[Operator, ...] = ("=", "!=", ">", "<", "like", "in", "not in")
-    operator = next((each for each in operators if each == found), None)
+    operator = _OPERATORS.get(found)
     if operator is None or operator not in OPERATORS[field]:
         raise _wrong(f"{field} does not take the operator {found or 'its end'}")
     return operator

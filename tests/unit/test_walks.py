@@ -1,4 +1,4 @@
-"""Which window may be read next: every row once, whatever the order of the answers."""
+"""Walks that prove nothing: every row once, whatever the order of the answers."""
 
 import random
 from collections.abc import Coroutine
@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otaclient.fleet.plan import MarkerWalk, PageNumberWalk, TargetPlan, walk_of
-from otaclient.reads import Markers, MarkerWindow, PageFacts, PageWindow, Paging, RawPage
+from otaclient.fleet.plan import TargetPlan
+from otaclient.fleet.walks import PlainMarkerWalk, PlainPageWalk, Ticket, Walk, plain_walk
+from otaclient.reads import Markers, MarkerWindow, PageFacts, PageWindow, Paging, RawPage, Window
 from support.listing import MARKERS, PAGE_NUMBERS, ListSource
 
 
@@ -26,21 +27,23 @@ def read_all(rows: list[int], paging: Paging, *, total: Any, seed: int, most: in
     source = ListSource(rows, paging=paging)
     source.total = total
     partition = source.partitions()[0]
-    walk, rng, requests = walk_of(paging), random.Random(seed), 0
+    walk, rng, requests = plain_walk(paging), random.Random(seed), 0
     seen: list[str] = []
-    under_way: list[Any] = []
+    under_way: list[Ticket] = []
     while not walk.finished:
-        window = walk.ready()
-        while window is not None:
-            under_way.append(window)
-            window = walk.ready()
+        while (ticket := walk.ready()) is not None:
+            under_way.append(ticket)
         assert under_way, "a walk that is not finished has something to read"
         requests += 1
         assert requests < most, "a walk must end"
-        window = under_way.pop(rng.randrange(len(under_way)))
-        raw = at_once(source.fetch(partition, window))
-        walk.record(window, source.facts(raw))
-        seen.extend(row.device_id for row in source.decode(raw).good)
+        ticket = under_way.pop(rng.randrange(len(under_way)))
+        ticket.raw = at_once(source.fetch(partition, ticket.window))
+        ticket.facts = source.facts(ticket.raw)
+        walk.arrived(ticket)
+        while (first := walk.next_arrived()) is not None and first.raw is not None:
+            found: list[str] = [row.device_id for row in source.decode(first.raw).good]
+            assert walk.judge(first, found)
+            seen.extend(found)
     assert not under_way
     return seen, requests
 
@@ -71,24 +74,43 @@ def test_markers_need_one_empty_page(count: int, requests: int) -> None:
     assert read_all(list(range(count)), MARKERS, total=lambda rows: rows, seed=1)[1] == requests
 
 
+def ready(walk: Walk) -> Window | None:
+    """Return the next window."""
+    ticket = walk.ready()
+    return None if ticket is None else ticket.window
+
+
+def answered(walk: Walk, ticket: Ticket | None, facts: PageFacts) -> None:
+    """Let a read come back."""
+    assert ticket is not None
+    ticket.facts = facts
+    walk.arrived(ticket)
+
+
 def test_page_numbers_begin_alone_and_then_run_together() -> None:
     """The first page tells how many to expect; all of those may then be under way at once."""
-    walk = PageNumberWalk(10)
-    assert (walk.ready(), walk.ready()) == (PageWindow(1, 10), None)
-    walk.record(PageWindow(1, 10), PageFacts(rows=10, total=35))
-    assert [walk.ready() for _ in range(4)] == [PageWindow(2, 10), PageWindow(3, 10), PageWindow(4, 10), None]
+    walk = PlainPageWalk(10)
+    first = walk.ready()
+    assert first is not None
+    assert (first.window, ready(walk)) == (PageWindow(1, 10), None)
+    answered(walk, first, PageFacts(rows=10, total=35))
+    assert [ready(walk) for _ in range(4)] == [PageWindow(2, 10), PageWindow(3, 10), PageWindow(4, 10), None]
     assert not walk.finished
 
 
 def test_markers_hop_on_the_last_offset_of_a_wave() -> None:
     """The first page goes alone, then all offsets below its marker; the next wave begins behind the last of them."""
-    walk = MarkerWalk(Markers(largest_page=10, default_page=10, largest_offset=20), 10)
-    assert (walk.ready(), walk.ready()) == (MarkerWindow(None, 10), None)
-    walk.record(MarkerWindow(None, 10), PageFacts(rows=10, total=1000, marker="ff"))
-    wave = [walk.ready() for _ in range(4)]
-    assert wave == [MarkerWindow("ff", 10, 0), MarkerWindow("ff", 10, 10), MarkerWindow("ff", 10, 20), None]
-    walk.record(MarkerWindow("ff", 10, 20), PageFacts(rows=10, total=1000, marker="cc"))
-    assert walk.ready() == MarkerWindow("cc", 10, 0)
+    walk = PlainMarkerWalk(Markers(largest_page=10, default_page=10, largest_offset=20))
+    first = walk.ready()
+    assert first is not None
+    assert (first.window, ready(walk)) == (MarkerWindow(None, 10), None)
+    answered(walk, first, PageFacts(rows=10, total=1000, marker="ff"))
+    assert [ready(walk), ready(walk)] == [MarkerWindow("ff", 10, 0), MarkerWindow("ff", 10, 10)]
+    last = walk.ready()
+    assert last is not None
+    assert (last.window, ready(walk)) == (MarkerWindow("ff", 10, 20), None)
+    answered(walk, last, PageFacts(rows=10, total=1000, marker="cc"))
+    assert ready(walk) == MarkerWindow("cc", 10, 0)
 
 
 def test_a_plan_reads_like_a_sentence() -> None:

@@ -1,0 +1,64 @@
+"""Checks that all writes share: of texts, numbers, flags, and names with their translations."""
+
+from typing import Any, Final
+
+from otaclient.errors import InvalidQueryError
+from otaclient.models import LocalizedText
+from otaclient_enos.expression import DEFAULT_LOCALE, check_characters, check_locale
+
+__all__ = ["checked_count", "checked_flag", "checked_text", "name_fields"]
+
+# What the Integer of the documentation's tables holds.
+LARGEST_INTEGER: Final = 2**31 - 1
+
+
+def checked_text(value: Any, *, name: str) -> str:
+    """Return a text of one line.
+
+    Raises:
+        InvalidQueryError: It is no text, is empty, or holds a control character.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidQueryError(f"{name} is {value!r}: give a text that is not empty")
+    check_characters(value, name=name)
+    return value
+
+
+def checked_count(value: Any, *, name: str, least: int = 1, most: int | None = None) -> int:
+    """Return a whole number within its range.
+
+    Raises:
+        InvalidQueryError: It is no whole number, or out of range.
+    """
+    allowed = f"at least {least}" if most is None else f"from {least} to {most}"
+    if type(value) is not int or not least <= value <= (LARGEST_INTEGER if most is None else most):
+        raise InvalidQueryError(f"{name} is {value!r}: give a whole number, {allowed}")
+    return value
+
+
+def checked_flag(value: Any, *, name: str) -> bool:
+    """Return True or False.
+
+    Raises:
+        InvalidQueryError: It is something else.
+    """
+    if not isinstance(value, bool):
+        raise InvalidQueryError(f"{name} is {value!r}: give True or False")
+    return value
+
+
+def name_fields(text: Any, *, name: str) -> dict[str, Any]:
+    """Return a name as the ``StringI18n`` struct.
+
+    Raises:
+        InvalidQueryError: It is missing, or empty in some locale, or a locale is none.
+    """
+    if not isinstance(text, LocalizedText):
+        raise InvalidQueryError(f"{name} is {text!r}: EnOS needs one; give LocalizedText(default=...)")
+    translations: dict[str, str] = {}
+    for locale, translation in text.translations.items():
+        if locale == DEFAULT_LOCALE:
+            raise InvalidQueryError(f"{name} has a translation into {locale!r}: that is its default text, not a locale")
+        check_locale(locale)
+        translations[locale] = checked_text(translation, name=f"{name} in {locale}")
+    return {"defaultValue": checked_text(text.default, name=name), "i18nValue": translations}

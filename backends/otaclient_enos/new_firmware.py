@@ -1,0 +1,126 @@
+"""What to create a firmware from, checked and as the wire has it. Pure functions.
+
+Sources: EnOS Connection Service, "V2.1 Create Firmware File"; EnOS Device Connection, "Limitations"; EnOS "API FAQs".
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from otaclient.errors import InvalidQueryError
+from otaclient.models import Checksum, FirmwareKind, NewFirmware, Verification
+from otaclient_enos.checks import checked_count, checked_flag, checked_text, name_fields
+from otaclient_enos.requests import check_identifier
+
+__all__ = ["check_new_firmware", "firmware_fields", "sign_method_of"]
+
+SIGN_METHODS: Final = ("md5", "sha256")
+DEFAULT_SIGN_METHOD: Final = "sha256"
+"""The digest that is stored unless the caller's checksum is of the other method."""
+
+# Limits of tags: the "Limitations" page; of keys and values the longest allowed, where the FAQ says "less than".
+MAX_TAGS: Final = 100
+MAX_TAG_VALUE: Final = 200
+_TAG_KEY: Final = re.compile(r"[A-Za-z0-9_/-]{1,50}")
+
+
+def check_new_firmware(firmware: NewFirmware) -> None:
+    """Refuse what EnOS cannot store.
+
+    Raises:
+        InvalidQueryError: Names the field, the rule and the remedy.
+    """
+    given: Any = firmware
+    if not isinstance(given, NewFirmware):
+        raise InvalidQueryError(f"the firmware is a {type(given).__name__}: give a NewFirmware")
+    if firmware.kind is not FirmwareKind.FIRMWARE:
+        raise InvalidQueryError(f"kind is {firmware.kind}: EnOS has only the kind firmware")
+    for name, value in (
+        ("source_versions", firmware.source_versions),
+        ("custom_info", firmware.custom_info),
+        ("location", firmware.location),
+    ):
+        if value:
+            raise InvalidQueryError(f"{name} is given, but EnOS does not store it with a firmware: leave it out")
+    if firmware.product_id is not None:
+        check_identifier(firmware.product_id, name="product_id")
+    sign_method_of(firmware)
+    _fields(firmware)
+
+
+def sign_method_of(firmware: NewFirmware) -> str:
+    """Return the digest to store: that of the caller's checksum, else SHA-256.
+
+    Raises:
+        InvalidQueryError: EnOS does not know the checksum's algorithm.
+    """
+    if firmware.checksum is None:
+        return DEFAULT_SIGN_METHOD
+    method = firmware.checksum.algorithm.lower()
+    if method not in SIGN_METHODS:
+        raise InvalidQueryError(f"checksum is of the algorithm {method!r}: EnOS knows {' and '.join(SIGN_METHODS)}")
+    return method
+
+
+def firmware_fields(firmware: NewFirmware, digest: Checksum) -> dict[str, Any]:
+    """Return the part ``metadata`` of the request: what EnOS is to store beside the file with this digest.
+
+    Raises:
+        InvalidQueryError: See :func:`check_new_firmware`.
+    """
+    return {**_fields(firmware), "signMethod": digest.algorithm, "sign": digest.value}
+
+
+def _fields(firmware: NewFirmware) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "name": name_fields(firmware.name, name="name"),
+        "version": checked_text(firmware.version, name="version"),
+        **_verification_fields(firmware.verification or Verification()),
+    }
+    if firmware.description is not None:
+        fields["desc"] = _description(firmware.description)
+    if firmware.tags:
+        fields["firmwareTags"] = _tags(firmware.tags)
+    return fields
+
+
+def _verification_fields(verification: Verification) -> dict[str, Any]:
+    if verification.verified is not None:
+        raise InvalidQueryError("verification.verified is given, but only a verification job can say so: leave it out")
+    required = False if verification.required is None else verification.required
+    fields: dict[str, Any] = {"enableVerification": checked_flag(required, name="verification.required")}
+    most = verification.max_devices
+    if most is not None:
+        fields["maxAllowedForVerification"] = checked_count(most, name="verification.max_devices")
+    if verification.min_successes is not None:
+        fields["minSuccessForVerified"] = checked_count(
+            verification.min_successes, name="verification.min_successes", most=most
+        )
+    return fields
+
+
+def _description(text: str) -> str:
+    # A description may have lines; what has no UTF-8 cannot be sent at all.
+    try:
+        text.encode()
+    except (UnicodeEncodeError, AttributeError) as error:
+        raise InvalidQueryError(f"description is {text!r}: give a text without halves of surrogate pairs") from error
+    return text
+
+
+def _tags(tags: Mapping[str, Any]) -> dict[str, str]:
+    if len(tags) > MAX_TAGS:
+        raise InvalidQueryError(f"tags has {len(tags)} entries: EnOS takes at most {MAX_TAGS}")
+    for key, value in tags.items():
+        if not _TAG_KEY.fullmatch(key):
+            raise InvalidQueryError(
+                f"tags has the key {key!r}: EnOS takes 1 to 50 letters, digits, underscores, hyphens and slashes"
+            )
+        if not isinstance(value, str) or value != value.strip() or len(value) > MAX_TAG_VALUE:
+            raise InvalidQueryError(
+                f"tags has the value {value!r} for {key!r}: EnOS takes texts of at most {MAX_TAG_VALUE} characters "
+                "that neither begin nor end with a space"
+            )
+        if value:
+            checked_text(value, name=f"tag {key!r}")
+    return dict(tags)

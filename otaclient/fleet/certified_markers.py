@@ -1,0 +1,245 @@
+"""The certified walk over markers: a chain of bases, and below each base overlapping offsets at the same time.
+
+A read that starts, at offset 0, on the marker on which a joined read ended is joined without a shared row: nothing lies
+between. Below one marker the offsets shift when records vanish, so there neighbours overlap, as page numbers do. The
+first read goes alone and its marker is the first base: from the ceiling, new records would shift every offset.
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+
+from otaclient.errors import InvalidQueryError
+from otaclient.fleet.chain import Chain
+from otaclient.fleet.proof import Doubt, Findings
+from otaclient.fleet.walks import Ticket, Tickets
+from otaclient.paging import next_window
+from otaclient.reads import Markers, MarkerWindow, PageFacts
+
+__all__ = ["DEFAULT_MARKER_OVERLAP", "CertifiedMarkerWalk", "expected_marker_reads"]
+
+DEFAULT_MARKER_OVERLAP = 2
+
+_SECOND_LOOKS = 2
+_MOST_HEAD_READS = 200
+_MOST_CHASES = 200
+
+
+def expected_marker_reads(total: int, paging: Markers, *, overlap: int = DEFAULT_MARKER_OVERLAP) -> int:
+    """Return how many reads a certified walk over ``total`` rows takes while nothing moves."""
+    if total <= 0:
+        return 2
+    reads, above = 1, min(total, paging.largest_page)
+    while above < total:
+        offsets = _offsets(total - above, paging, overlap)
+        reads += len(offsets)
+        above = min(total, above + offsets[-1] + paging.largest_page)
+    return reads + 3  # the empty page at the end, the closing reads at the head and at the tail
+
+
+def _offsets(left: int | None, paging: Markers, overlap: int) -> range:
+    """Return the offsets worth asking for below a marker with ``left`` rows behind it; all where that is not known."""
+    step = paging.largest_page - overlap
+    farthest = paging.largest_offset // step * step
+    if left is not None:
+        needed = max(0, -(-(left - paging.largest_page) // step)) * step
+        farthest = min(farthest, needed)
+    return range(0, farthest + 1, step)
+
+
+class _Phase(Enum):
+    FIRST = "the read without a marker, alone"
+    BODY = "from there to an empty page"
+    HEAD = "the closing read without a marker, until it meets known rows"
+    TAIL = "the closing read at the end"
+    DONE = "nothing more"
+
+
+class CertifiedMarkerWalk:
+    """Reads one partition by markers, and proves that it missed nothing, or notes why it could not.
+
+    Args:
+        paging: The vendor's limits.
+        chain: Takes the joined reads.
+        findings: Takes the doubts.
+        concurrency: The most reads in flight.
+        overlap: Rows that neighbouring offsets share; ``None`` for a good choice.
+
+    Raises:
+        InvalidQueryError: The overlap leaves nothing of a page.
+    """
+
+    def __init__(
+        self, paging: Markers, chain: Chain, findings: Findings, *, concurrency: int, overlap: int | None = None
+    ) -> None:
+        self._overlap = DEFAULT_MARKER_OVERLAP if overlap is None else overlap
+        if not 1 <= self._overlap < paging.largest_page:
+            raise InvalidQueryError(
+                f"scan(): pages of at most {paging.largest_page} rows cannot overlap by {self._overlap} and still get "
+                "on: give a smaller overlap, or ask for no proof (certify=False)"
+            )
+        self._paging = paging
+        self._chain = chain
+        self._findings = findings
+        self._concurrency = concurrency
+        self._tickets = Tickets()
+        self.next_arrived = self._tickets.next_arrived
+        self._phase = _Phase.FIRST
+        self._wave: list[MarkerWindow] = [MarkerWindow(None, paging.largest_page)]
+        self._hop: MarkerWindow | None = None
+        self._marker: str | None = None
+        """Of the last joined read: everything above it is accounted for."""
+        self._rows_above = 0
+        self._total: int | None = None
+        self._repairing = False
+        self._second_looks = 0
+        self._head_reads = 0
+        self._chases = 0
+        self._empty_with_total_0 = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will be read."""
+        return self._phase is _Phase.DONE
+
+    # --- what may be read ------------------------------------------------------------------------------------------
+
+    def ready(self) -> Ticket | None:
+        """Return the next window that may be read now."""
+        if not self._wave or len(self._tickets) >= self._concurrency:
+            return None
+        self._findings.read(repair=self._repairing)
+        return self._tickets.hand_out(self._wave.pop(0), repair=self._repairing)
+
+    def arrived(self, ticket: Ticket, /) -> None:
+        """Take in a page; behind the last offset of a wave the next wave begins at once.
+
+        Raises:
+            PayloadError: Its marker is missing or does not go down.
+        """
+        window, facts = ticket.window, ticket.facts
+        assert isinstance(window, MarkerWindow)
+        assert facts is not None
+        following = next_window(window, facts)
+        if facts.total is not None:
+            self._total = facts.total
+            rows = max(facts.total, self._chain.size)
+            self._findings.expect_plain(rows, largest_page=self._paging.largest_page)
+        if window is self._hop and isinstance(following, MarkerWindow):
+            self._rows_above += window.offset + facts.rows
+            self._begin_wave(following.marker)
+
+    def _begin_wave(self, base: str | None) -> None:
+        left = None if self._total is None else max(0, self._total - self._rows_above)
+        size = self._paging.largest_page
+        self._wave = [MarkerWindow(base, size, offset) for offset in _offsets(left, self._paging, self._overlap)]
+        self._hop = self._wave[-1]
+
+    def _restart(self, marker: str | None) -> None:
+        """Drop whatever is under way, and go on with one read on a marker."""
+        self._tickets.drop_all()
+        self._wave = [MarkerWindow(marker, self._paging.largest_page)]
+        self._hop = self._wave[0] if self._phase is _Phase.BODY else None
+
+    # --- what came -------------------------------------------------------------------------------------------------
+
+    def judge(self, ticket: Ticket, keys: Sequence[str], /) -> bool:
+        """Tell whether the rows of the next read count."""
+        self._tickets.judged(ticket)
+        window, facts = ticket.window, ticket.facts
+        assert isinstance(window, MarkerWindow)
+        assert facts is not None
+        if self._phase is _Phase.FIRST:
+            return self._judge_first(keys, facts)
+        if self._phase is _Phase.HEAD:
+            return self._judge_head(keys, facts)
+        return self._judge_body(window, keys, facts)
+
+    def _judge_first(self, keys: Sequence[str], facts: PageFacts) -> bool:
+        if not facts.rows:
+            self._judge_empty(facts.total)
+            return False
+        if len(set(keys)) != len(keys):
+            self._findings.note(Doubt.REPEATED)
+        self._chain.add(keys)
+        self._marker = facts.marker
+        self._rows_above = facts.rows
+        self._phase = _Phase.BODY
+        self._begin_wave(facts.marker)
+        return True
+
+    def _judge_empty(self, total: int | None) -> None:
+        """An empty target is believed when a second read says the same."""
+        if total == 0 and self._empty_with_total_0:
+            self._phase = _Phase.DONE
+        elif total == 0 or self._second_looks < _SECOND_LOOKS:
+            self._empty_with_total_0 = total == 0
+            self._second_looks += total != 0
+            self._restart(None)
+        else:
+            self._findings.note(Doubt.END)
+            self._phase = _Phase.DONE
+
+    def _judge_body(self, window: MarkerWindow, keys: Sequence[str], facts: PageFacts) -> bool:
+        match = self._chain.match(keys)
+        if not match.in_order:
+            self._findings.note(Doubt.ORDER)
+        on_marker = window.offset == 0 and window.marker == self._marker
+        if on_marker and not facts.rows:
+            self._ended()
+            return False
+        if match.repeated:
+            self._findings.note(Doubt.REPEATED)
+        if not on_marker and match.shared < 2:
+            if not facts.rows or not self._findings.is_spent:
+                # On its own marker the next read is joined without a shared row, so a gap closes with one read.
+                self._repairing = True
+                self._restart(self._marker)
+                return False
+            self._findings.note(Doubt.BUDGET)
+            self._findings.note(Doubt.GAP)
+        self._repairing = False
+        self._chain.add(keys)
+        self._marker = facts.marker
+        self._chases = self._chases + 1 if on_marker and facts.rows < self._paging.largest_page else 0
+        if self._chases > _MOST_CHASES:
+            self._findings.note(Doubt.CLOSING)
+            self._phase = _Phase.TAIL
+            self._ended()
+        elif not self._tickets and not self._wave:
+            self._restart(facts.marker)  # rows came where the end was expected
+        return True
+
+    def _ended(self) -> None:
+        self._tickets.drop_all()
+        self._wave.clear()
+        self._repairing = False
+        if self._phase is _Phase.TAIL:
+            self._phase = _Phase.DONE
+        else:
+            self._phase = _Phase.HEAD
+            self._restart(None)
+
+    def _judge_head(self, keys: Sequence[str], facts: PageFacts) -> bool:
+        """Records that joined at the head come to light here, and any known one that jumped there."""
+        match = self._chain.match(keys)
+        if not match.in_order:
+            self._findings.note(Doubt.ORDER)
+        if match.repeated:
+            self._findings.note(Doubt.REPEATED)
+        self._chain.add(keys, at_head=True)
+        self._head_reads += 1
+        if not facts.rows:
+            self._phase = _Phase.DONE  # read from the newest record to the end: whatever is listed was seen
+            self._wave.clear()
+        elif match.tail_known:
+            self._begin_tail()
+        elif self._head_reads < _MOST_HEAD_READS and not self._findings.is_spent:
+            self._restart(facts.marker)
+        else:
+            self._findings.note(Doubt.CLOSING)
+            self._begin_tail()
+        return True
+
+    def _begin_tail(self) -> None:
+        self._phase = _Phase.TAIL
+        self._restart(self._marker)

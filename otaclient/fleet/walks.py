@@ -1,0 +1,199 @@
+"""What a walk is to the reader: it says what may be read next, and judges what came, in order.
+
+A walk is one partition of one target. Tickets are its reads. They are handed out in window order, may come back in any
+order, and are judged in the order in which they were handed out, one by one, as the consumer takes them.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+import attrs
+
+from otaclient.paging import next_window
+from otaclient.reads import Markers, MarkerWindow, PageFacts, PageNumbers, PageWindow, Paging, RawPage, Window
+
+__all__ = ["PlainMarkerWalk", "PlainPageWalk", "Ticket", "Tickets", "Walk", "plain_walk"]
+
+
+@attrs.define(eq=False)
+class Ticket:
+    """One read of a walk."""
+
+    window: Window
+    raw: RawPage | None = None
+    """What came; ``None`` while it is under way, and after it was taken."""
+    facts: PageFacts | None = None
+    dropped: bool = False
+    """Whether the walk has no more use for it."""
+    repair: bool = False
+    """Whether it is read only to close a gap."""
+
+
+class Walk(Protocol):
+    """The reading of one partition."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will be read, and everything was judged."""
+        ...
+
+    def ready(self) -> Ticket | None:
+        """Return the next read that may begin now; ``None`` to wait."""
+        ...
+
+    def arrived(self, ticket: Ticket, /) -> None:
+        """Take in that a read has come back; its ``raw`` and ``facts`` are set.
+
+        Raises:
+            PayloadError: The vendor's answer does not let one go on without losing rows.
+        """
+        ...
+
+    def next_arrived(self) -> Ticket | None:
+        """Return the next read to be judged, once it is there."""
+        ...
+
+    def judge(self, ticket: Ticket, keys: Sequence[str], /) -> bool:
+        """Tell whether the rows of the next read count. Other reads may be dropped for it."""
+        ...
+
+
+class Tickets:
+    """The reads of a walk that were handed out and not judged yet, in order."""
+
+    def __init__(self) -> None:
+        self._order: deque[Ticket] = deque()
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def hand_out(self, window: Window, *, repair: bool = False) -> Ticket:
+        """Return a new ticket at the end of the order."""
+        ticket = Ticket(window, repair=repair)
+        self._order.append(ticket)
+        return ticket
+
+    def next_arrived(self) -> Ticket | None:
+        """Return the first of the order, once it is there."""
+        return self._order[0] if self._order and self._order[0].raw is not None else None
+
+    def judged(self, ticket: Ticket) -> None:
+        """Take the first of the order out."""
+        assert self._order[0] is ticket
+        self._order.popleft()
+
+    def drop_all(self) -> None:
+        """Declare whatever is in the order useless."""
+        for ticket in self._order:
+            ticket.dropped = True
+        self._order.clear()
+
+
+def plain_walk(paging: Paging) -> Walk:
+    """Return the walk that proves nothing, for a vendor's way of paging."""
+    return PlainPageWalk(paging.largest_page) if isinstance(paging, PageNumbers) else PlainMarkerWalk(paging)
+
+
+class PlainPageWalk:
+    """Pages by number: the first alone, because it tells how many to expect; then all of those at once.
+
+    The expected number only says what may be asked for in advance. The end is where a page says so (see
+    :func:`otaclient.paging.next_window`); a walk that has not ended by then goes on page by page.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._next = 1
+        self._expected = 1
+        self._under_way = 0
+        self._ended = False
+        self._tickets = Tickets()
+        self.next_arrived = self._tickets.next_arrived
+
+    @property
+    def finished(self) -> bool:
+        """Whether the end was seen and everything was judged."""
+        return self._ended and not self._tickets
+
+    def ready(self) -> Ticket | None:
+        """Return the next page that may be read now."""
+        beyond = self._next > self._expected
+        if self._ended or (beyond and self._under_way):
+            return None
+        self._next += 1
+        self._under_way += 1
+        return self._tickets.hand_out(PageWindow(self._next - 1, self._size))
+
+    def arrived(self, ticket: Ticket, /) -> None:
+        """Take in a page."""
+        assert ticket.facts is not None
+        self._under_way -= 1
+        if next_window(ticket.window, ticket.facts) is None:
+            self._ended = True
+        if ticket.facts.total is not None:
+            self._expected = max(self._expected, -(-ticket.facts.total // self._size))
+
+    def judge(self, ticket: Ticket, keys: Sequence[str], /) -> bool:  # noqa: ARG002 - nothing is proved, all rows count
+        """Accept whatever came."""
+        self._tickets.judged(ticket)
+        return True
+
+
+class PlainMarkerWalk:
+    """Records below a marker: the first page alone, then a wave of offsets below its marker, then the next wave.
+
+    The documented reach of one marker is its largest offset; the page there gives the next marker. The vendor's count
+    only limits how many offsets are asked for in advance. The end is an empty page.
+    """
+
+    def __init__(self, paging: Markers) -> None:
+        self._paging = paging
+        self._size = paging.largest_page
+        self._wave: list[MarkerWindow] = [MarkerWindow(None, self._size)]
+        self._last = self._wave[0]
+        self._rows_above = 0
+        self._total: int | None = None
+        self._ended = False
+        self._tickets = Tickets()
+        self.next_arrived = self._tickets.next_arrived
+
+    @property
+    def finished(self) -> bool:
+        """Whether the end was seen and everything was judged."""
+        return self._ended and not self._tickets
+
+    def ready(self) -> Ticket | None:
+        """Return the next window that may be read now."""
+        if self._ended or not self._wave:
+            return None
+        return self._tickets.hand_out(self._wave.pop(0))
+
+    def arrived(self, ticket: Ticket, /) -> None:
+        """Take in a page."""
+        window, facts = ticket.window, ticket.facts
+        assert isinstance(window, MarkerWindow)
+        assert facts is not None
+        self._total = facts.total if facts.total is not None else self._total
+        following = next_window(window, facts)
+        if following is None:
+            self._ended = True
+        elif window == self._last and isinstance(following, MarkerWindow):
+            # Hop at once: the other offsets of this wave run on behind it.
+            self._rows_above += window.offset + facts.rows
+            self._begin_wave(following.marker)
+
+    def judge(self, ticket: Ticket, keys: Sequence[str], /) -> bool:  # noqa: ARG002 - nothing is proved, all rows count
+        """Accept whatever came."""
+        self._tickets.judged(ticket)
+        return True
+
+    def _begin_wave(self, base: str | None) -> None:
+        self._wave.extend(MarkerWindow(base, self._size, offset) for offset in range(0, self._reach() + 1, self._size))
+        self._last = self._wave[-1]
+
+    def _reach(self) -> int:
+        """Return the largest offset worth asking for: where the count says that the end is, or as far as allowed."""
+        if self._total is None:
+            return self._paging.largest_offset
+        return min(self._paging.largest_offset, max(0, self._total - self._rows_above))
