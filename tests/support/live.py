@@ -1,0 +1,96 @@
+"""An emulated vendor that lives: jobs run on a clock which the client and the service share, and a test drives."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import entry_points
+from typing import Any
+
+import attrs
+
+from otaclient.emulator import Fleet, JobPlan, ManualClock
+from otaclient.models import DeviceUpgrade, Firmware, FirmwareKind, JobPolicy, JobScope, LocalizedText, NewJob
+from otaclient.protocols import Backend
+from otaclient.queries import DeviceUpgradeQuery, FirmwareQuery
+from otaclient.registry import backend_plugin
+from otaclient.transport.aiohttp_transport import AiohttpTransport
+from otaclient.transport.options import TransportOptions
+from otaclient.transport.session import Session
+from support.clock import HandClock
+
+
+class SharedClock(HandClock):
+    """The client's clock, which moves the service's along."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.service = ManualClock(self.now())
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the time pass for both."""
+        await super().sleep(seconds)
+        self.service.advance(seconds)
+
+    def advance(self, seconds: float) -> None:
+        """Let the time pass for both, at once."""
+        self.seconds += seconds
+        self.service.advance(seconds)
+
+
+@attrs.define
+class Live:
+    """A vendor that a test may write to."""
+
+    name: str
+    emulator: Any
+    backend: Backend
+    clock: SharedClock
+
+    @property
+    def requests(self) -> int:
+        """How many requests came in, those for tokens left out."""
+        return sum(count for name, count in self.emulator.served.items() if not name.startswith("token."))
+
+    def named(self, device: DeviceUpgrade) -> str:
+        """Return the text by which the vendor's jobs name a device."""
+        return str(device.device_key if self.name == "enos" else device.device_id)
+
+    async def choose(self, count: int) -> tuple[Firmware, list[DeviceUpgrade]]:
+        """Return a firmware, and as many devices that can be upgraded to it."""
+        async for firmware in self.backend.firmware.search(FirmwareQuery(kinds=["firmware"])):
+            unverified = firmware.verification is not None and firmware.verification.required
+            if firmware.kind is not FirmwareKind.FIRMWARE or unverified or firmware.product_id is None:
+                continue
+            query = DeviceUpgradeQuery(products=[firmware.product_id])
+            fit = [device async for device in self.backend.devices.search(query) if _fits(device, firmware)]
+            if len(fit) >= count:
+                return firmware, fit[:count]
+        raise AssertionError("the fleet has no firmware that fits so many devices")
+
+    async def new_job(self, count: int, **fields: Any) -> tuple[NewJob, Firmware, list[DeviceUpgrade]]:
+        """Return a job over so many devices, not created yet."""
+        firmware, devices = await self.choose(count)
+        scope = JobScope(devices=tuple(self.named(device) for device in devices))
+        fields = {"name": LocalizedText(default="rollout_7"), "scope": scope, "policy": JobPolicy(), **fields}
+        return NewJob(firmware_ids=(firmware.firmware_id,), **fields), firmware, devices
+
+
+def _fits(device: DeviceUpgrade, firmware: Firmware) -> bool:
+    version = device.firmware_version
+    return (
+        version not in {None, firmware.version}
+        and not device.upgrading
+        and (not firmware.source_versions or version in firmware.source_versions)
+    )
+
+
+@asynccontextmanager
+async def live(name: str, fleet: Fleet, **options: Any) -> AsyncIterator[Live]:
+    """Start one vendor's emulator over a copy of the fleet, and open a client of it on the same clock."""
+    clock = SharedClock()
+    (found,) = [entry for entry in entry_points(group="otaclient.emulators") if entry.name == name]
+    options = {"plan": JobPlan(failing_share=0.0), **options}
+    async with found.load()(fleet.copy(), clock=clock.service, **options) as emulator:
+        network = AiohttpTransport(TransportOptions(), max_connections=8)
+        session = Session(label=f"{name}-7", transport=network, clock=clock, roll=lambda: 0.5)
+        async with backend_plugin(name).open(emulator.config(), session) as backend:
+            yield Live(name, emulator, backend, clock)
