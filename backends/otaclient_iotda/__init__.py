@@ -8,14 +8,19 @@ from otaclient_iotda.config import (
     PasswordCredentials,
     TokenCredentials,
 )
+from otaclient_iotda.records import DeviceSearchResult, OtaModule, TargetOutcome, TargetsRefusedError
 
 __all__ = [
     "AkSkCredentials",
     "Credentials",
+    "DeviceSearchResult",
     "IotdaBackend",
     "IotdaConfig",
     "IotdaPlugin",
+    "OtaModule",
     "PasswordCredentials",
+    "TargetOutcome",
+    "TargetsRefusedError",
     "TokenCredentials",
     "plugin",
 ]

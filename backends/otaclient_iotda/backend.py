@@ -1,28 +1,27 @@
 """The client of IoTDA: pure functions composed around the session."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
-from otaclient.errors import InvalidQueryError, UnsupportedOperationError
 from otaclient.events import Listener
-from otaclient.models import DeviceId, DeviceUpgrade, Firmware, FirmwareId, Job, JobId
-from otaclient.paging import Paged
-from otaclient.protocols import Backend, BackendPlugin, Capability, Query
-from otaclient.queries import DeviceUpgradeQuery, FirmwareQuery, JobQuery
+from otaclient.models import JobId
+from otaclient.protocols import Backend, BackendPlugin, Capability, DeviceReference, Query
+from otaclient.queries import DeviceTaskQuery, FirmwareQuery, JobQuery
 from otaclient.reads import ReadSource
 from otaclient.registry import open_session
-from otaclient.transport.http import HttpRequest, HttpResponse, Signer
-from otaclient.transport.limits import Limits
+from otaclient.transport.http import Signer
+from otaclient.transport.limits import Limiter, Limits
 from otaclient.transport.options import TransportOptions
 from otaclient.transport.retry import RetryPolicy
 from otaclient.transport.session import Dialect, Session
+from otaclient.transport.settling import WriteLag
 from otaclient.transport.tokens import Token, TokenCache
-from otaclient.unsupported import UnsupportedDevices, UnsupportedFirmware, UnsupportedJobs
 from otaclient_iotda import requests
+from otaclient_iotda.account import NAME, READ_LAG_SECONDS, Account
 from otaclient_iotda.config import (
     AkSkCredentials,
     IotdaConfig,
@@ -30,171 +29,28 @@ from otaclient_iotda.config import (
     TokenCredentials,
     checked_app_id,
 )
-from otaclient_iotda.mapping import device_upgrade_from, firmware_from, job_from
-from otaclient_iotda.reads import IotdaReads, Plan, concerning, plan_devices, plan_firmware, plan_jobs
-from otaclient_iotda.responses import classify, parse_device, parse_package, parse_task, parse_token
+from otaclient_iotda.devices import IotdaDevices, search_by_statement
+from otaclient_iotda.failures import classify
+from otaclient_iotda.firmware import IotdaFirmware
+from otaclient_iotda.jobs import IotdaJobs
+from otaclient_iotda.modules import IotdaModules
+from otaclient_iotda.pace import PacedLimiter, search_pace
+from otaclient_iotda.reads import concerning
+from otaclient_iotda.records import DeviceSearchResult, TargetOutcome
+from otaclient_iotda.responses import parse_token
 from otaclient_iotda.signing import KeySigner, TokenSigner, unsigned
 
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["IotdaBackend", "IotdaDevices", "IotdaFirmware", "IotdaJobs", "IotdaPlugin"]
+__all__ = ["IotdaBackend", "IotdaPlugin"]
 
-_NAME: Final = "iotda"
-_CAPABILITIES: Final = frozenset(
-    {
-        Capability.FIRMWARE_GET,
-        Capability.FIRMWARE_SEARCH,
-        Capability.JOBS_GET,
-        Capability.JOBS_SEARCH,
-        Capability.DEVICES_GET,
-        Capability.DEVICES_SEARCH,
-    }
-)
-
-_T = TypeVar("_T")
-_W = TypeVar("_W")
-_Q = TypeVar("_Q", FirmwareQuery, JobQuery, DeviceUpgradeQuery)
-
-
-@attrs.frozen
-class _Project:
-    """The project that all operations of one client are about."""
-
-    session: Session
-    project_id: str
-    app_id: str | None
-
-    async def get(
-        self,
-        operation: str,
-        build: Callable[[str, str], HttpRequest],
-        identifier: str,
-        parse: Callable[[HttpRequest, HttpResponse], _W],
-        model: Callable[..., _T],
-    ) -> _T:
-        """Ask for one thing."""
-        label = self.session.label
-        with concerning(operation, label):
-            request = build(self.project_id, identifier)
-        response = await self.session.call(request)
-        with concerning(operation, label, attempts=response.attempts):
-            return model(parse(request, response), backend=label)
-
-    def firmware(self, query: FirmwareQuery) -> IotdaReads[Firmware]:
-        return self._read("firmware.search", query, FirmwareQuery, plan_firmware)
-
-    def jobs(self, query: JobQuery) -> IotdaReads[Job]:
-        return self._read("jobs.search", query, JobQuery, plan_jobs)
-
-    def devices(self, query: DeviceUpgradeQuery) -> IotdaReads[DeviceUpgrade]:
-        return self._read("devices.search", query, DeviceUpgradeQuery, plan_devices)
-
-    def _read(self, operation: str, query: _Q, kind: type[_Q], plan: Callable[..., Plan[_T]]) -> IotdaReads[_T]:
-        with concerning(operation, self.session.label):
-            _check_kind(query, kind)
-            return IotdaReads(self.session, self.project_id, plan(query, app_id=self.app_id))
-
-    def paged(self, source: IotdaReads[_T], query: object) -> Paged[_T]:
-        """Return a listing whose cursors mean nothing in another project or resource space."""
-        return Paged(source, backend=_NAME, query=(self.project_id, self.app_id, query))
-
-
-def _check_kind(query: object, kind: type[Any]) -> None:
-    if not isinstance(query, kind):
-        raise InvalidQueryError(f"the query is a {type(query).__name__}: give a {kind.__name__}")
-
-
-class IotdaFirmware(UnsupportedFirmware):
-    """The firmware of one project: its OTA upgrade packages."""
-
-    def __init__(self, project: _Project) -> None:
-        super().__init__(label=project.session.label)
-        self._project = project
-
-    async def get(self, firmware_id: FirmwareId | str, /) -> Firmware:
-        """Return the firmware with this identifier, with the place and the digest of its file, which no listing has.
-
-        Raises:
-            NotFoundError: No such package in this project (HTTP status 404).
-            InvalidQueryError: The identifier cannot be right; nothing was sent.
-
-        Source: Huawei Cloud IoTDA API reference, "Query the Details of an OTA Upgrade Package".
-        """
-        return await self._project.get("firmware.get", requests.get_package, firmware_id, parse_package, firmware_from)
-
-    def search(self, query: FirmwareQuery = FirmwareQuery(), /) -> Paged[Firmware]:
-        """Return the firmware that matches: one walk for each package type and product, newest first within each.
-
-        Raises:
-            InvalidQueryError: IoTDA cannot answer the query, nor can it be filtered here; nothing was sent.
-
-        Source: Huawei Cloud IoTDA API reference, "Query the OTA Upgrade Package List".
-        """
-        return self._project.paged(self._project.firmware(query), query)
-
-
-class IotdaJobs(UnsupportedJobs):
-    """The upgrade jobs of one project: its batch tasks of the upgrade types."""
-
-    def __init__(self, project: _Project) -> None:
-        super().__init__(label=project.session.label)
-        self._project = project
-
-    async def get(self, job_id: JobId | str, /) -> Job:
-        """Return the job with this identifier.
-
-        The identifier of a batch task that is no upgrade finds that task too, with an unknown ``kind``.
-
-        Raises:
-            NotFoundError: No such task in this project (HTTP status 404).
-            InvalidQueryError: The identifier cannot be right; nothing was sent.
-
-        Source: Huawei Cloud IoTDA API reference, "Query a Batch Task".
-        """
-        return await self._project.get("jobs.get", requests.get_task, job_id, parse_task, job_from)
-
-    def search(self, query: JobQuery = JobQuery(), /) -> Paged[Job]:
-        """Return the jobs that match: one walk for each type of upgrade task, newest first within each.
-
-        Raises:
-            InvalidQueryError: IoTDA cannot answer the query, nor can it be filtered here; nothing was sent.
-
-        Source: Huawei Cloud IoTDA API reference, "Query the Batch Task List".
-        """
-        return self._project.paged(self._project.jobs(query), query)
-
-
-class IotdaDevices(UnsupportedDevices):
-    """The devices of one project: which versions each runs."""
-
-    def __init__(self, project: _Project) -> None:
-        super().__init__(label=project.session.label)
-        self._project = project
-
-    async def get(self, device_id: DeviceId | str, /) -> DeviceUpgrade:
-        """Return one device. Whether it is being upgraded, the vendor does not say here: ``upgrading`` is ``None``.
-
-        Raises:
-            NotFoundError: No such device in this project (HTTP status 404).
-            InvalidQueryError: The identifier cannot be right; nothing was sent.
-
-        Source: Huawei Cloud IoTDA API reference, "Query a Device".
-        """
-        return await self._project.get("devices.get", requests.get_device, device_id, parse_device, device_upgrade_from)
-
-    def search(self, query: DeviceUpgradeQuery = DeviceUpgradeQuery(), /) -> Paged[DeviceUpgrade]:
-        """Return the devices that match: one walk for each product asked for, newest first within each.
-
-        The times of registration are widened to whole seconds, and whether the ends count the vendor does not say.
-
-        Raises:
-            InvalidQueryError: IoTDA cannot answer the query, nor can it be filtered here; nothing was sent.
-            UnsupportedOperationError: ``resolve_upgrading`` is not part of this version.
-
-        Source: Huawei Cloud IoTDA API reference, "Query the Device List".
-        """
-        return self._project.paged(self._project.devices(query), query)
+# All but: the files themselves, and the versions that devices report.
+_CAPABILITIES: Final = frozenset(Capability) - {
+    Capability.FIRMWARE_UPLOAD,
+    Capability.FIRMWARE_DOWNLOAD,
+    Capability.FIRMWARE_REPORTED_VERSIONS,
+}
 
 
 class IotdaBackend:
@@ -203,15 +59,29 @@ class IotdaBackend:
     Args:
         config: Where the service is, and who asks.
         session: What sends the requests; a session that speaks IoTDA already is used as it is.
+        lag: Knows what was written by clients that share the session; a new one unless given.
+        pace: Knows when clients that share the session may search flexibly; a new one unless given.
     """
 
-    def __init__(self, config: IotdaConfig, session: Session) -> None:
+    def __init__(
+        self, config: IotdaConfig, session: Session, *, lag: WriteLag | None = None, pace: Limiter | None = None
+    ) -> None:
         spoken = session if session.dialect is not None else session.speaking(_dialect(config, session))
+        clock = session.clock
         self._config = config
-        self._project = _Project(spoken, config.project_id, config.app_id)
-        self._firmware = IotdaFirmware(self._project)
-        self._jobs = IotdaJobs(self._project)
-        self._devices = IotdaDevices(self._project)
+        self._pace = pace or search_pace(clock)
+        self._account = Account(
+            session=spoken,
+            searches=attrs.evolve(spoken, limiter=PacedLimiter(spoken.limiter, self._pace, clock)),
+            project_id=config.project_id,
+            app_id=config.app_id,
+            region=config.region,
+            lag=lag or WriteLag(READ_LAG_SECONDS, clock),
+        )
+        self._firmware = IotdaFirmware(self._account)
+        self._jobs = IotdaJobs(self._account, self._firmware)
+        self._devices = IotdaDevices(self._account)
+        self._modules = IotdaModules(self._account)
 
     @classmethod
     def open(
@@ -232,7 +102,7 @@ class IotdaBackend:
             ConfigurationError: An option cannot be right.
         """
         opened = open_session(
-            label or _NAME,
+            label or NAME,
             transport=transport,
             session=session,
             timeout_seconds=timeout_seconds,
@@ -245,12 +115,12 @@ class IotdaBackend:
     @property
     def name(self) -> str:
         """``iotda``."""
-        return _NAME
+        return NAME
 
     @property
     def label(self) -> str:
         """What tells this client from others of the same backend; every record carries it."""
-        return self._project.session.label
+        return self._account.session.label
 
     @property
     def firmware(self) -> IotdaFirmware:
@@ -268,6 +138,11 @@ class IotdaBackend:
         return self._devices
 
     @property
+    def modules(self) -> IotdaModules:
+        """The OTA modules, which other vendors do not have."""
+        return self._modules
+
+    @property
     def capabilities(self) -> frozenset[Capability]:
         """What this backend can do; everything else raises ``UnsupportedOperationError`` before any request."""
         return _CAPABILITIES
@@ -275,7 +150,7 @@ class IotdaBackend:
     @property
     def on_event(self) -> Listener | None:
         """What is told of everything that happens; ``None`` for nobody."""
-        return self._project.session.on_event
+        return self._account.session.on_event
 
     async def authenticate(self) -> None:
         """Get an access token now, where the credentials are a password; keys and ready tokens need no call.
@@ -283,28 +158,71 @@ class IotdaBackend:
         Raises:
             AuthenticationError: User name, password or domain is wrong.
         """
-        await self._project.session.authenticate()
+        await self._account.session.authenticate()
 
     def reads(self, query: Query, /) -> ReadSource[Any]:
         """Return the raw reads behind a query, for bulk work.
 
+        With ``resolve_upgrading``, who is being upgraded is found out once, before the first page.
+
         Raises:
             InvalidQueryError: IoTDA cannot answer the query, nor can it be filtered here.
-            UnsupportedOperationError: There is no such listing.
         """
         match query:
             case FirmwareQuery():
-                return self._project.firmware(query)
+                return self._account.firmware(query)
             case JobQuery():
-                return self._project.jobs(query)
-            case DeviceUpgradeQuery():
-                return self._project.devices(query)
+                return self._account.jobs(query)
+            case DeviceTaskQuery():
+                return self._account.tasks(query)
             case _:
-                raise UnsupportedOperationError(
-                    f"this backend has no listing for a {type(query).__name__}; backend.capabilities lists what it has",
-                    operation="jobs.tasks",
-                    backend=self.label,
-                )
+                return self._account.devices(query)
+
+    async def confirm_job(
+        self, job_id: JobId | str, devices: Sequence[DeviceReference], /
+    ) -> tuple[TargetOutcome, ...]:
+        """Confirm some devices of a held job, and return what the vendor said of each; ``jobs.start`` confirms all.
+
+        Args:
+            job_id: The job.
+            devices: Records, or device ids; 100 of them go with each request.
+
+        Raises:
+            NotFoundError: No such task in this project (HTTP status 404).
+            ConflictError: The state of the job forbids it. (That of a device is in its outcome, and no error.)
+            InvalidQueryError: There is no device in the list, or one that cannot be right; nothing was sent.
+            OutcomeUnknownError: It may or may not have been done; says how to find out.
+
+        Source: Huawei Cloud IoTDA API reference, "Confirm a Batch Task".
+        """
+        return await self._jobs.confirm(job_id, devices)
+
+    async def search_devices(self, sql: str, /) -> DeviceSearchResult:
+        """Return what one statement of the vendor's search language finds, in one request.
+
+        ::
+
+            found = await iotda.search_devices(
+                "select * from device where fw_version = 'V1.0' order by marker desc limit 50"
+            )
+            count = (await iotda.search_devices("select count(*) from device")).count
+
+        The statement goes out as it is. Without ``limit`` the vendor returns 10 devices, at most 50; without ``order by
+        marker`` their order is random. ``where marker < '<found.marker>' order by marker desc`` goes on behind the last
+        one. The vendor allows one search a second for each account: this client, with all those that
+        :meth:`with_options` made of it, waits for its turn. Standard and enterprise editions only.
+
+        Args:
+            sql: ``select <field,...|*|count(*)> from device [where ...] [order by marker asc|desc] [limit
+                [offset,]rows]``: at most 400 characters and five conditions. Fields must include ``device_id``.
+
+        Raises:
+            InvalidQueryError: It is beyond the limits, and nothing was sent; or the vendor cannot read it.
+            DeadlineExceededError: Its turn would have come only after ``timeout_seconds``.
+
+        Source: Huawei Cloud IoTDA API reference, "Query Device List Flexibly".
+        """
+        return await search_by_statement(self._account, sql)
 
     def with_options(
         self,
@@ -320,7 +238,8 @@ class IotdaBackend:
             timeout_seconds: The time for one call.
             retry: How failed attempts are repeated.
             limits: How many requests at once and a second.
-            owner_id: The resource space (app_id) that listings keep to, unless a query names another.
+            owner_id: The resource space (app_id) that listings keep to, unless a query names another, and that new
+                things belong to.
 
         Raises:
             ConfigurationError: An option cannot be right.
@@ -328,12 +247,12 @@ class IotdaBackend:
         config = self._config
         if owner_id is not None:
             config = attrs.evolve(config, app_id=checked_app_id(owner_id, setting="owner_id"))
-        session = self._project.session.with_options(timeout_seconds=timeout_seconds, retry=retry, limits=limits)
-        return type(self)(config, session)
+        session = self._account.session.with_options(timeout_seconds=timeout_seconds, retry=retry, limits=limits)
+        return type(self)(config, session, lag=self._account.lag, pace=self._pace)
 
     async def aclose(self) -> None:
         """Release the connections. Closing twice does no harm."""
-        await self._project.session.aclose()
+        await self._account.session.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -351,7 +270,7 @@ class IotdaBackend:
 class IotdaPlugin:
     """What makes the backend known to otaclient."""
 
-    name: str = _NAME
+    name: str = NAME
     config_type: type[IotdaConfig] = IotdaConfig
 
     def open(self, config: IotdaConfig, session: Session, /) -> IotdaBackend:

@@ -26,6 +26,8 @@ AuthKind: TypeAlias = Literal["aksk", "derived", "password", "token"]
 
 # A dedicated host names its region, as in `9bc34abcde.st1.iotda-app.cn-north-4.myhuaweicloud.com`.
 _DEDICATED_HOST: Final = re.compile(r"\.iotda-app\.([a-z0-9-]+)\.")
+# A shared host does so too, as in `iotda.cn-north-4.myhuaweicloud.com`.
+_SHARED_HOST: Final = re.compile(r"iotda\.([a-z0-9-]+)\.myhuaweicloud\.")
 _DEVICE_SIDE: Final = ".iotda-device."
 _REGION: Final = re.compile(r"[a-z0-9-]+")
 # The vendor's keys are letters and digits; no more is demanded than that a signature's header stays readable.
@@ -302,3 +304,11 @@ class IotdaConfig:
             )
         if isinstance(credentials, AkSkCredentials):
             credentials.signing_region(self.endpoint)
+
+    @property
+    def region(self) -> str | None:
+        """The region: the one of the credentials, else the one that the host names; ``None`` where neither does."""
+        host = host_of(self.endpoint)
+        shared = _SHARED_HOST.match(host)
+        given = self.credentials.region if isinstance(self.credentials, AkSkCredentials) else None
+        return given or dedicated_region(host) or (shared.group(1) if shared else None)

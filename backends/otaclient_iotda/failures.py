@@ -179,8 +179,10 @@ def _message(
     kind: type[ApiError], request: HttpRequest, response: HttpResponse, envelope: _Envelope, hint: str | None = None
 ) -> str:
     words = _WORDS[kind]
-    if request.subject:
-        words = f"there is no {request.subject}" if kind is NotFoundError else f"{request.subject}: {words}"
+    if request.subject and kind is NotFoundError:
+        words = f"there is no {request.subject}" if request.idempotent else f"{request.subject}: there is no such thing"
+    elif request.subject:
+        words = f"{request.subject}: {words}"
     said = envelope.message or (None if envelope.code else _said_otherwise(request, response))
     return "; ".join(part for part in (f"{words}: {said}" if said else words, hint) if part)
 
@@ -232,7 +234,21 @@ def _advised_wait(response: HttpResponse) -> float | None:
 _SHAPES: Final = (("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message"))
 _ENCODED_MESSAGE: Final = "encoded_authorization_message"
 # What a good answer holds at the top, should a field of it be called like one of an error.
-_GOOD_KEYS: Final = ("packages", "batchtasks", "batchtask", "devices", "page", "package_id", "device_id", "token")
+_GOOD_KEYS: Final = (
+    "packages",
+    "batchtasks",
+    "batchtask",
+    "devices",
+    "modules",
+    "targets",
+    "page",
+    "package_id",
+    "task_id",
+    "task_details",
+    "device_id",
+    "module_id",
+    "token",
+)
 
 
 def _may_be_error(body: bytes) -> bool:

@@ -14,6 +14,7 @@ from otaclient.models import (
     Checksum,
     Connection,
     DeviceId,
+    DeviceTask,
     DeviceUpgrade,
     Firmware,
     FirmwareId,
@@ -29,18 +30,25 @@ from otaclient.models import (
     JobStatus,
     LocalizedText,
     RetrySchedule,
+    TaskFailure,
+    TaskStatus,
 )
 from otaclient_iotda import wire
+from otaclient_iotda.records import OtaModule
 
 __all__ = [
+    "DETAIL_STATUS_WORD",
     "JOB_STATUS_WORDS",
     "PACKAGE_TYPE",
     "TASK_STATUS",
     "TASK_TYPE",
+    "device_task_from",
     "device_upgrade_from",
     "firmware_from",
+    "frozen_json",
     "instant_from",
     "job_from",
+    "module_from",
 ]
 
 PACKAGE_TYPE: Final = MappingProxyType(
@@ -80,6 +88,20 @@ JOB_STATUS_WORDS: Final = MappingProxyType(
 )
 """The vendor's words for each status that one can search for."""
 
+DETAIL_STATUS_WORD: Final = MappingProxyType(
+    {
+        TaskStatus.PENDING: "Waitting",
+        TaskStatus.UPGRADING: "Processing",
+        TaskStatus.SUCCEEDED: "Success",
+        TaskStatus.FAILED: "Fail",
+        TaskStatus.RETRYING: "FailWaitRetry",
+        TaskStatus.CANCELLED: "Stopped",
+        TaskStatus.REMOVED: "Removed",
+    }
+)
+"""The vendor's word for the state of one target; it does not tell "pushed" from "upgrading"."""
+
+_STATUS_OF_DETAIL: Final = {word: status for status, word in DETAIL_STATUS_WORD.items()}
 _KIND_OF_PACKAGE: Final = {word: kind for kind, word in PACKAGE_TYPE.items()}
 _KIND_OF_TASK: Final = {word: kind for kind, word in TASK_TYPE.items()}
 _CONNECTION: Final = {
@@ -102,6 +124,7 @@ _PLACED_IN_FIRMWARE: Final = frozenset(
 _PLACED_IN_JOB: Final = frozenset(
     field.name for field in attrs.fields(wire.Task) if field.name not in {"task_mode", "task_ext_info", "raw"}
 )
+_PLACED_IN_MODULE: Final = frozenset(field.name for field in attrs.fields(wire.OtaModule))
 _TASK_STRUCTURES: Final[Mapping[str, type[Any]]] = {
     "targets_filter": wire.TargetsFilter,
     "document": wire.TaskDocument,
@@ -168,7 +191,44 @@ def job_from(task: wire.Task, *, backend: str) -> Job:
     )
 
 
-def device_upgrade_from(device: wire.Device, *, backend: str) -> DeviceUpgrade:
+def device_task_from(detail: wire.TaskDetail, *, backend: str, job_id: JobId) -> DeviceTask:
+    """Map a ``TaskDetail`` struct to the shared model.
+
+    The free text of a target that failed goes with its failure. That of one that did not, such as "the current version
+    is the same as the target version" of one that succeeded at once, has no place in the model.
+    """
+    status = _STATUS_OF_DETAIL.get(detail.status or "", TaskStatus.UNKNOWN)
+    return DeviceTask(
+        backend=backend,
+        job_id=job_id,
+        device_id=DeviceId(detail.target),
+        status=status,
+        vendor_status=detail.status,
+        failure=_failure(detail, failed=status in {TaskStatus.FAILED, TaskStatus.RETRYING}),
+    )
+
+
+def module_from(module: wire.OtaModule, *, backend: str) -> OtaModule:
+    """Map an OTA module to its record; ``backend`` is the label that it gets."""
+    created_at = instant_from(module.create_time)
+    extra = _unplaced(module.raw, _PLACED_IN_MODULE)
+    if created_at is None and module.create_time is not None:
+        extra["create_time"] = module.create_time
+    return OtaModule(
+        backend=backend,
+        module_id=module.module_id,
+        name=module.module_name,
+        product_id=module.product_id,
+        product_name=module.product_name,
+        owner_id=module.app_id,
+        alias=module.alias_name,
+        description=module.description,
+        created_at=created_at,
+        extra=FrozenMap(extra),
+    )
+
+
+def device_upgrade_from(device: wire.Device | wire.SearchedDevice, *, backend: str) -> DeviceUpgrade:
     """Map a device to the shared model. Whether it is being upgraded, no device says: that takes other calls."""
     return DeviceUpgrade(
         backend=backend,
@@ -193,6 +253,15 @@ def instant_from(text: str | None) -> datetime | None:
         return datetime.strptime(text, _TIME_FORMAT).replace(tzinfo=UTC)
     except ValueError:
         return None
+
+
+def _failure(detail: wire.TaskDetail, *, failed: bool) -> TaskFailure | None:
+    error = detail.error or wire.TaskError()
+    output = detail.output if failed else None
+    # Which of the two texts says why, the vendor leaves open: where both do, both are shown.
+    message = ": ".join(dict.fromkeys(text for text in (error.error_msg, output) if text)) or None
+    code = error.error_code or None
+    return None if message is None and code is None else TaskFailure(message=message, code=code)
 
 
 def _checksum(location: wire.ObsLocation | None) -> Checksum | None:
@@ -250,7 +319,7 @@ def _progress(progress: wire.TaskProgress | None, status: JobStatus) -> JobProgr
 
 
 def _unplaced(raw: Mapping[str, Any], placed: frozenset[str]) -> dict[str, Any]:
-    return {key: _frozen(value) for key, value in raw.items() if key not in placed and value is not None}
+    return {key: frozen_json(value) for key, value in raw.items() if key not in placed and value is not None}
 
 
 def _unplaced_inside(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -263,10 +332,10 @@ def _unplaced_inside(raw: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _frozen(value: Any) -> Any:
+def frozen_json(value: Any) -> Any:
     """Return a JSON value whose objects and arrays cannot be changed, so that the model that holds it cannot be."""
     if isinstance(value, dict):
-        return FrozenMap({key: _frozen(item) for key, item in cast("dict[str, Any]", value).items()})
+        return FrozenMap({key: frozen_json(item) for key, item in cast("dict[str, Any]", value).items()})
     if isinstance(value, list):
-        return tuple(_frozen(item) for item in cast("Sequence[Any]", value))
+        return tuple(frozen_json(item) for item in cast("Sequence[Any]", value))
     return value

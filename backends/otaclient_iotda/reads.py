@@ -1,88 +1,20 @@
-"""Listings: how a query splits into walks, what the vendor filters and what we do, and how rows become models."""
+"""Listings: one page of a plan at a time, and how its rows become models."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
-import attrs
-
-from otaclient.errors import InvalidQueryError, OtaError, UnsupportedOperationError
-from otaclient.models import DeviceUpgrade, Firmware, FirmwareKind, Job, JobKind
-from otaclient.queries import DeviceUpgradeQuery, FirmwareQuery, JobQuery
+from otaclient.errors import OtaError
 from otaclient.reads import Markers, PageFacts, Partition, RawPage, Rows, Window
 from otaclient.transport.http import HttpRequest
 from otaclient.transport.session import Session
-from otaclient_iotda import requests, wire
-from otaclient_iotda.mapping import (
-    JOB_STATUS_WORDS,
-    PACKAGE_TYPE,
-    TASK_TYPE,
-    device_upgrade_from,
-    firmware_from,
-    job_from,
-)
-from otaclient_iotda.requests import PAGING, Filters
-from otaclient_iotda.responses import ListKey, page_facts, parse_rows
+from otaclient_iotda.plans import Plan
+from otaclient_iotda.requests import PAGING
+from otaclient_iotda.responses import page_facts, parse_rows
 
-__all__ = ["IotdaReads", "Plan", "concerning", "plan_devices", "plan_firmware", "plan_jobs"]
+__all__ = ["IotdaReads", "concerning"]
 
 _T = TypeVar("_T")
-
-# The locale that stands for the name without translation, which is the only one that this vendor has.
-_UNTRANSLATED: Final = "default"
-
-
-@attrs.frozen(kw_only=True)
-class _Listing(Generic[_T]):
-    """What one operation lists."""
-
-    operation: str
-    list_key: ListKey
-    build: Callable[[str, Filters, Window], HttpRequest]
-    struct: type[Any]
-    model: Callable[..., _T]
-    key: Callable[[_T], str]
-
-
-_FIRMWARE: Final = _Listing[Firmware](
-    operation="firmware.search",
-    list_key="packages",
-    build=requests.list_packages,
-    struct=wire.OtaPackage,
-    model=firmware_from,
-    key=lambda firmware: firmware.firmware_id,
-)
-_JOBS: Final = _Listing[Job](
-    operation="jobs.search",
-    list_key="batchtasks",
-    build=requests.list_tasks,
-    struct=wire.Task,
-    model=job_from,
-    key=lambda job: job.job_id,
-)
-_DEVICES: Final = _Listing[DeviceUpgrade](
-    operation="devices.search",
-    list_key="devices",
-    build=requests.list_devices,
-    struct=wire.Device,
-    model=device_upgrade_from,
-    key=lambda device: device.device_id,
-)
-
-
-@attrs.frozen(kw_only=True)
-class Plan(Generic[_T]):
-    """How a query is answered."""
-
-    listing: _Listing[_T] = attrs.field(repr=False)
-    partitions: tuple[Partition, ...]
-    filters: Mapping[str, Callable[[_T], bool]]
-    """What is applied here, by the name of the query's field."""
-
-    @property
-    def pushed_down(self) -> str:
-        """The query parameters of all walks, such as ``package_type=firmwarePackage|softwarePackage, version=V2.0``."""
-        return requests.described([partition.filters for partition in self.partitions])
 
 
 class IotdaReads(Generic[_T]):
@@ -155,7 +87,7 @@ class IotdaReads(Generic[_T]):
         return all(matches(row) for matches in self._filters)
 
     def key(self, row: _T, /) -> str:
-        """Return the row's identifier: package_id, task_id or device_id."""
+        """Return the row's identifier: package_id, task_id, device_id, module_id, or task_id and target of a detail."""
         return self._plan.listing.key(row)
 
     def _request(self, partition: Partition, window: Window) -> HttpRequest:
@@ -170,146 +102,3 @@ def concerning(operation: str, label: str, *, attempts: int = 0) -> Generator[No
     except OtaError as error:
         error.during(operation=operation, backend=label, attempts=attempts)
         raise
-
-
-# --- query -> plan ---------------------------------------------------------------------------------------------------
-
-
-def plan_firmware(query: FirmwareQuery, *, app_id: str | None = None) -> Plan[Firmware]:
-    """Return how a firmware query is answered: one walk for each package type and product.
-
-    Args:
-        query: What is asked.
-        app_id: The resource space, unless the query names one as ``owner_id``.
-
-    Raises:
-        InvalidQueryError: IoTDA cannot answer it, nor can it be filtered here.
-    """
-    if query.verified is not None:
-        raise InvalidQueryError("verified is given, but IoTDA knows no verification of firmware: leave it out")
-    if query.name_contains is not None:
-        raise InvalidQueryError(
-            "name_contains is given, but IoTDA's packages have no names: leave it out, or ask for a version"
-        )
-    if query.locale is not None:
-        raise InvalidQueryError("locale is given, but IoTDA's packages have no names: leave it out")
-    walks = {
-        _label(PACKAGE_TYPE[kind], product): requests.package_filters(
-            package_type=PACKAGE_TYPE[kind],
-            product_id=product,
-            app_id=query.owner_id or app_id,
-            version=query.version,
-        )
-        for kind in query.kinds or (FirmwareKind.FIRMWARE, FirmwareKind.SOFTWARE, FirmwareKind.MODULE)
-        for product in query.products or (None,)
-    }
-    return Plan(listing=_FIRMWARE, partitions=_partitions(walks), filters={})
-
-
-def plan_jobs(query: JobQuery, *, app_id: str | None = None) -> Plan[Job]:
-    """Return how a job query is answered: one walk for each type of upgrade task.
-
-    Names are compared without regard to case.
-
-    Args:
-        query: What is asked.
-        app_id: The resource space, unless the query names one as ``owner_id``.
-
-    Raises:
-        InvalidQueryError: IoTDA cannot answer it, nor can it be filtered here.
-    """
-    _refuse_job_filters(query)
-    filters: dict[str, Callable[[Job], bool]] = {}
-    if query.firmware_ids is not None:
-        wanted = frozenset(query.firmware_ids)
-        filters["firmware_ids"] = lambda job: not wanted.isdisjoint(job.firmware_ids)
-    if query.name_contains is not None:
-        text = query.name_contains.casefold()
-        filters["name_contains"] = lambda job: job.name is not None and text in job.name.default.casefold()
-    words = JOB_STATUS_WORDS[query.status] if query.status is not None else ()
-    if len(words) > 1:
-        # The vendor takes one state. A job goes from one to the next: two walks could both miss it.
-        filters["status"] = lambda job: job.status is query.status
-    walks = {
-        task_type: requests.task_filters(
-            task_type=task_type, app_id=query.owner_id or app_id, status=words[0] if len(words) == 1 else None
-        )
-        for task_type in TASK_TYPE.values()
-    }
-    return Plan(listing=_JOBS, partitions=_partitions(walks), filters=filters)
-
-
-def _refuse_job_filters(query: JobQuery) -> None:
-    if query.products is not None:
-        raise InvalidQueryError(
-            "products is given, but IoTDA's tasks do not say for which product they are: leave it out, "
-            "or give firmware_ids, the packages of these products"
-        )
-    if query.firmware_versions is not None:
-        raise InvalidQueryError(
-            "firmware_versions is given, but IoTDA's tasks name packages, not versions: give firmware_ids instead"
-        )
-    if query.firmware_name_contains is not None:
-        raise InvalidQueryError(
-            "firmware_name_contains is given, but IoTDA's packages have no names: give firmware_ids instead"
-        )
-    if query.kind not in {None, JobKind.UPGRADE}:
-        raise InvalidQueryError(
-            f"kind is {query.kind}, but all upgrade tasks of IoTDA are of the kind upgrade: leave it out"
-        )
-    if query.locale is not None and query.name_contains is None:
-        raise InvalidQueryError(
-            f"locale is {query.locale!r}, but there is nothing to look for in it: add name_contains, or leave it out"
-        )
-    if query.locale not in {None, _UNTRANSLATED}:
-        raise InvalidQueryError(
-            f"locale is {query.locale!r}, but IoTDA's task names have no translations: leave it out"
-        )
-
-
-def plan_devices(query: DeviceUpgradeQuery, *, app_id: str | None = None) -> Plan[DeviceUpgrade]:
-    """Return how a device query is answered: one walk for each product asked for, else one.
-
-    The times of registration are widened to whole seconds, see :func:`otaclient_iotda.requests.device_filters`.
-
-    Args:
-        query: What is asked.
-        app_id: The resource space, unless the query names one as ``owner_id``.
-
-    Raises:
-        InvalidQueryError: IoTDA cannot answer it, nor can it be filtered here.
-        UnsupportedOperationError: It asks for what needs the tasks of all open jobs.
-    """
-    if query.resolve_upgrading:
-        raise UnsupportedOperationError(
-            "resolve_upgrading is given, but finding out from the open tasks which devices are being upgraded "
-            "is not part of this version: leave it out"
-        )
-    if query.upgrading is not None:
-        raise InvalidQueryError(
-            "upgrading is given, but IoTDA's devices do not say whether they are being upgraded: "
-            "resolve_upgrading=True is needed to find out"
-        )
-    filters: dict[str, Callable[[DeviceUpgrade], bool]] = {}
-    if query.versions is not None:
-        versions = frozenset(query.versions)
-        filters["versions"] = lambda device: device.firmware_version in versions
-    walks = {
-        _label(product): requests.device_filters(
-            product_id=product,
-            app_id=query.owner_id or app_id,
-            registered_after=query.registered_after,
-            registered_before=query.registered_before,
-        )
-        for product in query.products or (None,)
-    }
-    return Plan(listing=_DEVICES, partitions=_partitions(walks), filters=filters)
-
-
-def _label(*parts: str | None) -> str:
-    return " ".join(part for part in parts if part is not None)
-
-
-def _partitions(walks: Mapping[str, Filters]) -> tuple[Partition, ...]:
-    alone = len(walks) == 1
-    return tuple(Partition(label="" if alone else label, filters=filters) for label, filters in walks.items())

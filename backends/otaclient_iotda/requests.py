@@ -3,27 +3,37 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
+
+import attrs
 
 from otaclient.errors import InvalidQueryError
 from otaclient.reads import Markers, MarkerWindow, Window
 from otaclient.structuring import encode_json
 from otaclient.transport.http import HttpRequest
+from otaclient_iotda import checks
 from otaclient_iotda.config import PasswordCredentials
 
 __all__ = [
     "PAGING",
     "Filters",
     "described",
+    "detail_filters",
     "device_filters",
     "get_device",
+    "get_module",
     "get_package",
     "get_task",
     "issue_token",
     "list_devices",
+    "list_modules",
     "list_packages",
+    "list_task_details",
     "list_tasks",
+    "module_filters",
     "package_filters",
+    "project_path",
+    "search_devices",
     "task_filters",
     "wire_time",
 ]
@@ -37,12 +47,6 @@ PAGING: Final = Markers(largest_page=50, default_page=50, largest_offset=500)
 Source: Huawei Cloud IoTDA, "Query the OTA Upgrade Package List" (``limit``, ``marker``, ``offset``).
 """
 
-_MARKER: Final = re.compile(r"[0-9a-fA-F]{24}")
-_PACKAGE_ID: Final = re.compile(r"[A-Za-z0-9-]{1,36}")
-_TASK_ID: Final = re.compile(r"[a-f0-9]{1,24}")
-_DEVICE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_SPACE_OR_PRODUCT_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,36}")
-_VERSION: Final = re.compile(r"[A-Za-z0-9_.-]{1,256}")
 # An IAM project's id; a project's name, such as `cn-north-4`, never looks like one.
 _IAM_PROJECT_ID: Final = re.compile(r"[0-9a-f]{32}")
 _IAM_CONTENT_TYPE: Final = "application/json;charset=utf8"
@@ -57,12 +61,11 @@ def get_package(project_id: str, package_id: str) -> HttpRequest:
     Raises:
         InvalidQueryError: The identifier cannot be one.
     """
-    rule = "1 to 36 letters, digits and '-'"
-    _check(package_id, _PACKAGE_ID, "firmware_id", rule, operation="firmware.get")
+    checks.PACKAGE_ID.check(package_id, "firmware_id", operation="firmware.get")
     return HttpRequest(
         operation="firmware.get",
         method="GET",
-        path=_path(project_id, f"ota-upgrades/packages/{package_id}"),
+        path=project_path(project_id, f"ota-upgrades/packages/{package_id}"),
         subject=f"firmware {package_id!r}",
     )
 
@@ -73,12 +76,11 @@ def get_task(project_id: str, task_id: str) -> HttpRequest:
     Raises:
         InvalidQueryError: The identifier cannot be one.
     """
-    rule = "1 to 24 hexadecimal digits in lower case"
-    _check(task_id, _TASK_ID, "job_id", rule, operation="jobs.get")
+    checks.TASK_ID.check(task_id, "job_id", operation="jobs.get")
     return HttpRequest(
         operation="jobs.get",
         method="GET",
-        path=_path(project_id, f"batchtasks/{task_id}"),
+        path=project_path(project_id, f"batchtasks/{task_id}"),
         # The task comes whole with every page of its details; one detail is the smallest page.
         query=(("limit", "1"),),
         subject=f"job {task_id!r}",
@@ -91,13 +93,38 @@ def get_device(project_id: str, device_id: str) -> HttpRequest:
     Raises:
         InvalidQueryError: The identifier cannot be one.
     """
-    rule = "1 to 128 letters, digits, '_' and '-'"
-    _check(device_id, _DEVICE_ID, "device_id", rule, operation="devices.get")
+    checks.DEVICE_ID.check(device_id, "device_id", operation="devices.get")
     return HttpRequest(
         operation="devices.get",
         method="GET",
-        path=_path(project_id, f"devices/{device_id}"),
+        path=project_path(project_id, f"devices/{device_id}"),
         subject=f"device {device_id!r}",
+    )
+
+
+def get_module(project_id: str, module_id: str) -> HttpRequest:
+    """Build ``GET /v5/iot/{project_id}/ota-upgrades/modules/{module_id}``.
+
+    Raises:
+        InvalidQueryError: The identifier cannot be one.
+    """
+    checks.MODULE_ID.check(module_id, "module_id", operation="modules.get")
+    return HttpRequest(
+        operation="modules.get",
+        method="GET",
+        path=project_path(project_id, f"ota-upgrades/modules/{module_id}"),
+        subject=f"module {module_id!r}",
+    )
+
+
+def search_devices(project_id: str, statement: str) -> HttpRequest:
+    """Build ``POST /v5/iot/{project_id}/search/query-devices`` for a statement that was checked."""
+    return HttpRequest(
+        operation="devices.query",
+        method="POST",
+        path=project_path(project_id, "search/query-devices"),
+        body=encode_json({"sql": statement}),
+        subject="the statement",
     )
 
 
@@ -110,7 +137,7 @@ def list_packages(project_id: str, filters: Filters, window: Window) -> HttpRequ
     Raises:
         InvalidQueryError: The window is none of this vendor's.
     """
-    return _listing("firmware.search", _path(project_id, "ota-upgrades/packages"), filters, window)
+    return _listing("firmware.search", project_path(project_id, "ota-upgrades/packages"), filters, window)
 
 
 def list_tasks(project_id: str, filters: Filters, window: Window) -> HttpRequest:
@@ -119,7 +146,7 @@ def list_tasks(project_id: str, filters: Filters, window: Window) -> HttpRequest
     Raises:
         InvalidQueryError: The window is none of this vendor's.
     """
-    return _listing("jobs.search", _path(project_id, "batchtasks"), filters, window)
+    return _listing("jobs.search", project_path(project_id, "batchtasks"), filters, window)
 
 
 def list_devices(project_id: str, filters: Filters, window: Window) -> HttpRequest:
@@ -128,7 +155,26 @@ def list_devices(project_id: str, filters: Filters, window: Window) -> HttpReque
     Raises:
         InvalidQueryError: The window is none of this vendor's.
     """
-    return _listing("devices.search", _path(project_id, "devices"), filters, window)
+    return _listing("devices.search", project_path(project_id, "devices"), filters, window)
+
+
+def list_task_details(task_id: str, project_id: str, filters: Filters, window: Window) -> HttpRequest:
+    """Build ``GET /v5/iot/{project_id}/batchtasks/{task_id}`` for one window of its details.
+
+    Raises:
+        InvalidQueryError: The window is none of this vendor's.
+    """
+    request = _listing("jobs.tasks", project_path(project_id, f"batchtasks/{task_id}"), filters, window)
+    return attrs.evolve(request, subject=f"job {task_id!r}")
+
+
+def list_modules(project_id: str, filters: Filters, window: Window) -> HttpRequest:
+    """Build ``GET /v5/iot/{project_id}/ota-upgrades/modules`` for one window.
+
+    Raises:
+        InvalidQueryError: The window is none of this vendor's.
+    """
+    return _listing("modules.search", project_path(project_id, "ota-upgrades/modules"), filters, window)
 
 
 def package_filters(
@@ -141,7 +187,7 @@ def package_filters(
     """
     operation = "firmware.search"
     if version is not None:
-        _check(version, _VERSION, "version", "1 to 256 letters, digits, '_', '.' and '-'", operation=operation)
+        checks.VERSION.check(version, "version", operation=operation)
     return _given(
         ("package_type", package_type),
         ("app_id", _checked_app_id(app_id, operation=operation)),
@@ -158,6 +204,30 @@ def task_filters(*, task_type: str, app_id: str | None = None, status: str | Non
     """
     owner = _checked_app_id(app_id, operation="jobs.search")
     return _given(("task_type", task_type), ("app_id", owner), ("status", status))
+
+
+def detail_filters(*, target: str | None = None, status: str | None = None) -> Filters:
+    """Return the filters of the details of a batch task.
+
+    Raises:
+        InvalidQueryError: A value cannot be one of this vendor's.
+    """
+    if target is not None:
+        checks.DEVICE_ID.check(target, "one of devices", operation="jobs.tasks")
+    return _given(("task_detail_status", status), ("target", target))
+
+
+def module_filters(*, product_id: str | None = None, app_id: str | None = None) -> Filters:
+    """Return the filters of a module list.
+
+    Raises:
+        InvalidQueryError: A value cannot be one of this vendor's.
+    """
+    operation = "modules.search"
+    return _given(
+        ("app_id", _checked_app_id(app_id, operation=operation)),
+        ("product_id", _checked_product(product_id, operation=operation, name="product_id")),
+    )
 
 
 def device_filters(
@@ -240,7 +310,8 @@ def issue_token(credentials: PasswordCredentials, project_id: str) -> HttpReques
 # --- small things ----------------------------------------------------------------------------------------------------
 
 
-def _path(project_id: str, rest: str) -> str:
+def project_path(project_id: str, rest: str) -> str:
+    """Return the path of something within a project."""
     return f"/v5/iot/{project_id}/{rest}"
 
 
@@ -258,7 +329,7 @@ def _listing(operation: str, path: str, filters: Filters, window: Window) -> Htt
 
 def _check_window(window: MarkerWindow, operation: str) -> None:
     if window.marker is not None:
-        _check(window.marker, _MARKER, "marker", "24 hexadecimal digits, as a page gave it out", operation=operation)
+        checks.MARKER.check(window.marker, "marker", operation=operation)
     if type(window.size) is not int or not 1 <= window.size <= PAGING.largest_page:
         raise InvalidQueryError(
             f"the page size is {window.size!r}: {operation} takes 1 to {PAGING.largest_page}", operation=operation
@@ -272,22 +343,11 @@ def _check_window(window: MarkerWindow, operation: str) -> None:
 
 
 def _checked_app_id(app_id: str | None, *, operation: str) -> str | None:
-    if app_id is not None:
-        rule = "the id of a resource space: 1 to 36 letters, digits, '_' and '-'"
-        _check(app_id, _SPACE_OR_PRODUCT_ID, "owner_id", rule, operation=operation)
-    return app_id
+    return None if app_id is None else checks.OWNER_ID.check(app_id, "owner_id", operation=operation)
 
 
-def _checked_product(product_id: str | None, *, operation: str) -> str | None:
-    if product_id is not None:
-        rule = "1 to 36 letters, digits, '_' and '-'"
-        _check(product_id, _SPACE_OR_PRODUCT_ID, "one of products", rule, operation=operation)
-    return product_id
-
-
-def _check(value: Any, rule: re.Pattern[str], name: str, words: str, *, operation: str) -> None:
-    if not isinstance(value, str) or not rule.fullmatch(value):
-        raise InvalidQueryError(f"{name} is {value!r}: it takes {words}", operation=operation)
+def _checked_product(product_id: str | None, *, operation: str, name: str = "one of products") -> str | None:
+    return None if product_id is None else checks.PRODUCT_ID.check(product_id, name, operation=operation)
 
 
 def _given(*pairs: tuple[str, str | None]) -> Filters:

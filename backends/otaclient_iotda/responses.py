@@ -4,7 +4,7 @@ import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, cast, get_args
 
 import attrs
 import cattrs
@@ -22,21 +22,30 @@ __all__ = [
     "ListKey",
     "classify",
     "page_facts",
+    "parse_count",
+    "parse_created_package",
+    "parse_created_task",
     "parse_device",
+    "parse_module",
     "parse_package",
     "parse_rows",
+    "parse_searched",
+    "parse_targets",
     "parse_task",
     "parse_token",
 ]
 
 _W = TypeVar("_W")
 
-ListKey: TypeAlias = Literal["packages", "batchtasks", "devices"]
+ListKey: TypeAlias = Literal["packages", "batchtasks", "devices", "modules", "task_details"]
 """Under which name a listing sends its rows."""
 
 # --- pages -----------------------------------------------------------------------------------------------------------
 
 _MARKER: Final = re.compile(r"[0-9a-fA-F]{24}")
+
+
+_ABSENT: Final = msgspec.Raw(b"")
 
 
 class _PageInfo(msgspec.Struct):
@@ -47,15 +56,21 @@ class _PageInfo(msgspec.Struct):
 class _Listing(Protocol):
     rows: list[Any] | None
     page: _PageInfo | None
+    task: msgspec.Raw
 
 
 def _decoder(key: ListKey, row: Any) -> "msgspec.json.Decoder[_Listing]":
-    fields = [("rows", list[row] | None, msgspec.field(name=key, default=None)), ("page", _PageInfo | None, None)]
+    fields = [
+        ("rows", list[row] | None, msgspec.field(name=key, default=None)),
+        ("page", _PageInfo | None, None),
+        # The task that its details come with is not read: it names all targets, on every page.
+        ("task", msgspec.Raw, msgspec.field(name="batchtask", default=_ABSENT)),
+    ]
     decoder: Any = msgspec.json.Decoder(msgspec.defstruct(f"_{key}", fields))
     return cast("msgspec.json.Decoder[_Listing]", decoder)
 
 
-_KEYS: Final[tuple[ListKey, ...]] = ("packages", "batchtasks", "devices")
+_KEYS: Final[tuple[ListKey, ...]] = get_args(ListKey)
 # Rows that are only counted stay bytes.
 _COUNTING: Final = {key: _decoder(key, msgspec.Raw) for key in _KEYS}
 _READING: Final = {key: _decoder(key, Any) for key in _KEYS}
@@ -107,7 +122,9 @@ def _listing(
         raise _not_documented(request, response, f"the answer is not a page of {key} ({error})") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _not_documented(request, response, f"the answer is not JSON ({error})") from error
-    if listing.rows is None and listing.page is None:
+    # A task that is being prepared may have nothing to show but itself.
+    alone = key == "task_details" and bytes(listing.task).startswith(b"{")
+    if listing.rows is None and listing.page is None and not alone:
         raise _not_documented(request, response, f"the answer has neither {key} nor page")
     return listing
 
@@ -150,6 +167,74 @@ def parse_device(request: HttpRequest, response: HttpResponse) -> wire.Device:
         PayloadError: The answer is not one; it carries nothing of the body.
     """
     return _parse(wire.Device, request, response)
+
+
+def parse_module(request: HttpRequest, response: HttpResponse) -> wire.OtaModule:
+    """Return the OTA module of an answer.
+
+    Raises:
+        PayloadError: The answer is not one.
+    """
+    return _parse(wire.OtaModule, request, response)
+
+
+def parse_created_package(request: HttpRequest, response: HttpResponse) -> str:
+    """Return the identifier of a package that was created.
+
+    Raises:
+        PayloadError: The answer has none.
+    """
+    return _parse(wire.CreatedPackage, request, response).package_id
+
+
+def parse_created_task(request: HttpRequest, response: HttpResponse) -> str:
+    """Return the identifier of a batch task that was created.
+
+    Raises:
+        PayloadError: The answer has none.
+    """
+    return _parse(wire.CreatedTask, request, response).task_id
+
+
+def parse_targets(request: HttpRequest, response: HttpResponse) -> tuple[wire.TargetResult, ...]:
+    """Return what became of each target of a stop, retry or confirm, as far as the answer says.
+
+    Raises:
+        PayloadError: The answer is not one to such a request.
+    """
+    return _parse(wire.TargetsAnswer, request, response).targets or ()
+
+
+def parse_searched(request: HttpRequest, response: HttpResponse) -> list[wire.SearchedDevice]:
+    """Return the devices that a flexible search found.
+
+    Raises:
+        PayloadError: The answer is none to such a search, or one of its rows is not as documented.
+    """
+    answer = decode_json(request, response)
+    if not isinstance(answer, dict) or "devices" not in answer:
+        raise _not_documented(request, response, "the answer has no devices")
+    if answer["devices"] is None:
+        return []
+    good, errors = parse_rows("devices", wire.SearchedDevice, request, response)
+    if errors:
+        problems = tuple(problem for error in errors for problem in error.problems)
+        raise PayloadError(
+            f"{len(errors)} of {len(errors) + len(good)} devices are not as documented; the statement must select "
+            "device_id",
+            problems=problems,
+            status=response.status,
+        ) from errors[0]
+    return good
+
+
+def parse_count(request: HttpRequest, response: HttpResponse) -> int:
+    """Return how many devices a flexible search that counts has found.
+
+    Raises:
+        PayloadError: The answer has no count.
+    """
+    return _parse(wire.CountAnswer, request, response).count
 
 
 # How long a token lives that does not say so.
@@ -215,7 +300,7 @@ def _without_secrets(request: HttpRequest, response: HttpResponse) -> Generator[
 
 def _new_converter() -> cattrs.Converter:
     converter = wire_converter()
-    for cls in (wire.OtaPackage, wire.Task):
+    for cls in (wire.OtaPackage, wire.OtaModule, wire.SearchedDevice, wire.Task):
         _keep_raw(converter, cls)
     return converter
 

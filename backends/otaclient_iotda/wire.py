@@ -5,7 +5,8 @@ version, without which there is nothing to speak of. ``raw`` is not the vendor's
 fields that this library does not know.
 
 Sources: Huawei Cloud IoTDA API reference, "Query the OTA Upgrade Package List", "Query the Details of an OTA Upgrade
-Package", "Query the Batch Task List", "Query a Batch Task", "Query the Device List", "Query a Device".
+Package", "Query the Batch Task List", "Query a Batch Task", "Query the Device List", "Query a Device", "Create an OTA
+Upgrade Package", "Create a Batch Task", "Stop a Batch Task", "Query an OTA Module", "Query Device List Flexibly".
 """
 
 from typing import Any
@@ -13,16 +14,25 @@ from typing import Any
 import attrs
 
 __all__ = [
+    "CountAnswer",
+    "CreatedPackage",
+    "CreatedTask",
     "Device",
     "DeviceModule",
     "FileLocation",
     "ObsLocation",
+    "OtaModule",
     "OtaPackage",
+    "SearchedDevice",
     "Tag",
+    "TargetResult",
+    "TargetsAnswer",
     "TargetsFilter",
     "Task",
     "TaskAnswer",
+    "TaskDetail",
     "TaskDocument",
+    "TaskError",
     "TaskPolicy",
     "TaskProgress",
     "TokenAnswer",
@@ -68,6 +78,29 @@ class OtaPackage:
     create_time: str | None = None
     """``yyyyMMdd'T'HHmmss'Z'``."""
     file_location: FileLocation | None = None
+    raw: Any = attrs.field(factory=dict[str, Any], eq=False, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class CreatedPackage:
+    """The answer to the creation of a package, of which only the identifier is of interest."""
+
+    package_id: str
+
+
+@attrs.frozen(kw_only=True)
+class OtaModule:
+    """An OTA module."""
+
+    module_id: str
+    module_name: str
+    app_id: str | None = None
+    product_id: str | None = None
+    product_name: str | None = None
+    alias_name: str | None = None
+    description: str | None = None
+    create_time: str | None = None
+    """``yyyyMMdd'T'HHmmss'Z'``."""
     raw: Any = attrs.field(factory=dict[str, Any], eq=False, repr=False)
 
 
@@ -144,6 +177,49 @@ class TaskAnswer:
 
 
 @attrs.frozen(kw_only=True)
+class CreatedTask:
+    """The answer to the creation of a batch task, of which only the identifier is of interest."""
+
+    task_id: str
+
+
+@attrs.frozen(kw_only=True)
+class TaskError:
+    """Why a task failed on one target."""
+
+    error_code: str | None = None
+    error_msg: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class TaskDetail:
+    """What a batch task does on one target: without an id, a time, a version or a percentage."""
+
+    target: str
+    status: str | None = None
+    output: str | None = None
+    error: TaskError | None = None
+
+
+@attrs.frozen(kw_only=True)
+class TargetResult:
+    """What became of one target of a stop, retry or confirm."""
+
+    target: str
+    status: str | None = None
+    """``success`` or ``failure``, in lower case."""
+    error_code: str | None = None
+    error_msg: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class TargetsAnswer:
+    """The answer to a stop, retry or confirm. Whether one of all targets lists them, the vendor does not say."""
+
+    targets: tuple[TargetResult, ...] | None = None
+
+
+@attrs.frozen(kw_only=True)
 class Tag:
     """A device's tag."""
 
@@ -188,6 +264,29 @@ class Device:
     """Only alone."""
     extension_info: Any = None
     """Only alone."""
+
+
+@attrs.frozen(kw_only=True)
+class SearchedDevice:
+    """A device as the flexible search shows it: the fields that have a place in the model, as far as selected."""
+
+    device_id: str
+    app_id: str | None = None
+    node_id: str | None = None
+    product_id: str | None = None
+    fw_version: str | None = None
+    sw_version: str | None = None
+    status: str | None = None
+    marker: str | None = None
+    """The record id."""
+    raw: Any = attrs.field(factory=dict[str, Any], eq=False, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class CountAnswer:
+    """The answer to a flexible search that counts."""
+
+    count: int
 
 
 @attrs.frozen(kw_only=True)

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from otaclient.cli.failures import UsageError
-from otaclient.errors import ConfigurationError
-from otaclient.protocols import Backend
+from otaclient.errors import ConfigurationError, UnsupportedOperationError
+from otaclient.protocols import Backend, Capability
 from otaclient.registry import available_backends, backend_plugin, open_backend
 from otaclient.settings import settings_of
 from otaclient.transport.limits import Limits
 
-__all__ = ["configured_backends", "connect", "connect_all"]
+__all__ = ["chosen_backends", "configured_backends", "connect", "connect_all", "require"]
 
 
 def connect(name: str | None, *, profile: str | None) -> Backend:
@@ -36,13 +36,41 @@ def connect_all(names: Sequence[str] | None, *, profile: str | None, concurrency
         ConfigurationError: A backend is unknown, or its settings are missing or wrong.
         UsageError: One was named twice; or none was named, and none has settings.
     """
+    chosen = chosen_backends(names, profile=profile)
+    return [open_backend(name, profile=profile, limits=Limits(concurrency=concurrency)) for name in chosen]
+
+
+def chosen_backends(names: Sequence[str] | None, *, profile: str | None) -> tuple[str, ...]:
+    """Return the backends that were named, else all that have settings.
+
+    Raises:
+        UsageError: One was named twice; or none was named, and none has settings.
+    """
     repeated = sorted({name for name in names or () if (names or ()).count(name) > 1})
     if repeated:
         raise UsageError(f"--backend {repeated[0]} is given twice: give each backend once")
     chosen = tuple(names or ()) or configured_backends(profile)
     if not chosen:
         raise UsageError(f"{_configured_line(())}: name one with --backend (known: {', '.join(available_backends())})")
-    return [open_backend(name, profile=profile, limits=Limits(concurrency=concurrency)) for name in chosen]
+    return chosen
+
+
+def require(client: Backend, capability: Capability, *, instead: str = "") -> None:
+    """Check that a backend can do something, for commands that ask it other things first.
+
+    Args:
+        client: The backend.
+        capability: What it is to do.
+        instead: What the caller can do where it cannot.
+
+    Raises:
+        UnsupportedOperationError: It cannot. Nothing was sent.
+    """
+    if capability not in client.capabilities:
+        message = "this backend has no such operation"
+        raise UnsupportedOperationError(
+            f"{message}: {instead}" if instead else message, operation=capability.value, backend=client.label
+        )
 
 
 def configured_backends(profile: str | None) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from otaclient.cli.options import (
     Owner,
     Products,
     Profile,
+    examples,
     instant,
 )
 from otaclient.cli.progress import ProgressBar
@@ -34,7 +35,12 @@ from otaclient.queries import DeviceUpgradeQuery
 
 __all__ = ["app"]
 
-app = App(name="devices", help="List or scan devices with their versions, or show one.", version_flags=[])
+app = App(
+    name="devices",
+    help="List or scan devices with their versions, or show one.",
+    help_epilogue=examples("devices scan --backend enos --format csv"),
+    version_flags=[],
+)
 
 
 @Parameter(name="*")
@@ -71,7 +77,7 @@ class _Filters:
         )
 
 
-@app.command(name="list")
+@app.command(name="list", help_epilogue=examples("devices list --backend enos --product 8UhOTwV5 --limit 20"))
 async def list_devices(
     *,
     filters: _Filters | None = None,
@@ -86,7 +92,7 @@ async def list_devices(
         await print_listing(DEVICES, client.devices.search(query), format, limit=limit)
 
 
-@app.command(name="show")
+@app.command(name="show", help_epilogue=examples("devices show 5ba24f5e_pump_1 --backend iotda"))
 async def show_device(
     device_id: str,
     /,
@@ -106,7 +112,13 @@ async def show_device(
         await print_one(DEVICES, await client.devices.get(device_id), format)
 
 
-@app.command(name="scan")
+@app.command(
+    name="scan",
+    help_epilogue=examples(
+        "devices scan --backend enos --backend iotda --format jsonl >fleet.jsonl",
+        "devices scan --backend enos --upgrading --out fleet.csv --certificate proof.json",
+    ),
+)
 async def scan_devices(
     *,
     filters: _Filters | None = None,

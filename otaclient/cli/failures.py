@@ -4,9 +4,22 @@ from enum import IntEnum
 from typing import cast
 
 from otaclient.cli.output import plain
-from otaclient.errors import ConfigurationError, InvalidQueryError, OtaError, UnsupportedOperationError
+from otaclient.errors import (
+    ConfigurationError,
+    InvalidQueryError,
+    OtaError,
+    PayloadError,
+    TransportError,
+    UnsupportedOperationError,
+)
 
-__all__ = ["ExitCode", "UsageError", "exit_code", "leaf", "one_line"]
+__all__ = ["DeclinedError", "ExitCode", "UsageError", "exit_code", "leaf", "one_line"]
+
+_LONGEST_LINE = 300
+_LEAST_VENDOR_WORDS = 80
+"""So much of what a vendor says is shown in any case."""
+_TAIL = 100
+_CUT = "; --verbose shows all"
 
 
 class ExitCode(IntEnum):
@@ -25,6 +38,10 @@ class UsageError(Exception):
     """The words of the command line cannot be right; the message says which and why."""
 
 
+class DeclinedError(Exception):
+    """Somebody was asked whether to go on, and did not say yes."""
+
+
 def leaf(error: BaseException) -> BaseException:
     """Return the first error inside an exception group, however deep; any other error as it is."""
     if isinstance(error, BaseExceptionGroup):
@@ -41,15 +58,49 @@ def exit_code(error: BaseException) -> ExitCode:
     return ExitCode.FAILED
 
 
-def one_line(error: BaseException) -> str:
-    """Return what went wrong and what to do, as one line."""
-    if isinstance(error, OtaError | UsageError):
-        text = str(error)
-    elif isinstance(error, OSError):
-        text = _os_line(error)
-    else:
-        text = f"unexpected {type(error).__name__}: {error}; this is a fault of otaclient, please report it"
+def one_line(error: BaseException, *, whole: bool = False) -> str:
+    """Return what went wrong and what to do, as one line.
+
+    Args:
+        error: Any error.
+        whole: Say all of it. Otherwise what others said, such as a vendor, is cut where the line gets long; our own
+            words, which hold the remedy, are not.
+    """
+    line = _flat(_text(error))
+    if whole or len(line) <= _LONGEST_LINE:
+        return line
+    shorter = _with_fewer_vendor_words(line, error)
+    if len(shorter) > _LONGEST_LINE and not _is_ours(error):
+        shorter = f"{shorter[: _LONGEST_LINE - _TAIL]} … {shorter[-_TAIL:]}"
+    return line if shorter == line else shorter + _CUT
+
+
+def _flat(text: str) -> str:
     return plain(" ".join(text.split()))
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, OtaError | UsageError):
+        return str(error)
+    if isinstance(error, DeclinedError):
+        return "not confirmed: nothing was done"
+    if isinstance(error, OSError):
+        return _os_line(error)
+    return f"unexpected {type(error).__name__}: {error}; this is a fault of otaclient, please report it"
+
+
+def _with_fewer_vendor_words(line: str, error: BaseException) -> str:
+    """Return the line with the vendor's words cut as far as needed; what follows them, such as a hint, stays."""
+    said = _flat(getattr(error, "vendor_message", None) or "")
+    room = max(_LEAST_VENDOR_WORDS, len(said) - (len(line) - _LONGEST_LINE))
+    return line.replace(said, f"{said[: room - 1]}…", 1) if len(said) > room else line
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Tell whether all words of an error are this library's own."""
+    if isinstance(error, OtaError):
+        return error.status is None and not isinstance(error, PayloadError | TransportError)
+    return isinstance(error, UsageError)
 
 
 def _os_line(error: OSError) -> str:

@@ -1,22 +1,78 @@
-"""``otaclient jobs``: which upgrade jobs run."""
+"""``otaclient jobs``: which upgrade jobs run, what they do on each device, and how to steer them."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TypeAlias
 
 from cyclopts import App, Parameter
 
-from otaclient.cli.connect import connect
-from otaclient.cli.kinds import JOBS
-from otaclient.cli.listing import print_listing, print_one
-from otaclient.cli.options import BackendName, Limit, OutputFormat, Owner, Products, Profile
-from otaclient.models import JobKind, JobStatus
-from otaclient.queries import JobQuery
+from otaclient.cli.confirm import check_can_ask, confirm
+from otaclient.cli.connect import connect, require
+from otaclient.cli.job_create import create_job
+from otaclient.cli.job_watch import watch_job
+from otaclient.cli.kinds import JOBS, TASKS
+from otaclient.cli.listing import print_listing, print_one, say
+from otaclient.cli.options import (
+    BackendName,
+    Limit,
+    OutputFormat,
+    Owner,
+    Products,
+    Profile,
+    Yes,
+    device_list,
+    examples,
+)
+from otaclient.models import JobId, JobKind, JobStatus, TaskStatus
+from otaclient.protocols import Backend, Capability
+from otaclient.queries import DeviceTaskQuery, JobQuery
 
 __all__ = ["app"]
 
-app = App(name="jobs", help="List upgrade jobs, or show one.", version_flags=[])
+DevicesFile: TypeAlias = Annotated[
+    Path | None,
+    Parameter(
+        name="--devices-file", allow_leading_hyphen=True, help="A file with a device a line; - is standard input."
+    ),
+]
+
+_JOB = "<job>"
+"""Where a question names the job."""
+
+app = App(
+    name="jobs",
+    help="List, show, create, follow and steer upgrade jobs.",
+    help_epilogue=examples("jobs list --backend enos --status running"),
+    version_flags=[],
+)
+app.command(
+    create_job,
+    name="create",
+    help_epilogue=examples(
+        "jobs create --name Pumps --firmware-id 5ed0a1f2 --everything \\\n"
+        "      --source-version 2.3 --mode snapshot --backend enos",
+        "jobs create --name Canary --firmware-id b1c6a2f0 --device pump_1 \\\n      --hold --backend iotda",
+        "jobs create --file job.toml --yes --format json",
+    )
+    + """
+
+Such a file:
+  name = "Pumps to 2.4"
+  firmware_ids = ["5ed0a1f2"]
+  [scope]
+  devices = ["pump_1", "pump_2"]
+  [policy]
+  mode = "snapshot"
+  retry = { count = 3, interval_minutes = 10 }
+  schedule = { start_at = 2026-01-31T08:00:00Z }""",
+)
+app.command(
+    watch_job,
+    name="watch",
+    help_epilogue=examples("jobs watch 6214ad21 --backend enos --interval 5 --timeout 3600"),
+)
 
 
-@app.command(name="list")
+@app.command(name="list", help_epilogue=examples("jobs list --backend enos --status running --format csv"))
 async def list_jobs(
     *,
     product: Products = None,
@@ -49,7 +105,7 @@ async def list_jobs(
         await print_listing(JOBS, client.jobs.search(query), format, limit=limit)
 
 
-@app.command(name="show")
+@app.command(name="show", help_epilogue=examples("jobs show 6214ad21 --backend enos --format json"))
 async def show_job(
     job_id: str,
     /,
@@ -67,3 +123,162 @@ async def show_job(
     """
     async with connect(backend, profile=profile) as client:
         await print_one(JOBS, await client.jobs.get(job_id), format)
+
+
+@app.command(
+    name="tasks",
+    help_epilogue=examples("jobs tasks 6214ad21 --status failed --backend enos --format csv"),
+)
+async def list_tasks(
+    job_id: str,
+    /,
+    *,
+    status: Annotated[list[TaskStatus] | None, Parameter(negative="", help="Only in this state.")] = None,
+    device: Annotated[list[str] | None, Parameter(negative="", help="Only of this device.")] = None,
+    from_version: Annotated[list[str] | None, Parameter(negative="", help="Only from this version.")] = None,
+    to_version: Annotated[list[str] | None, Parameter(negative="", help="Only to this version.")] = None,
+    limit: Limit = None,
+    backend: BackendName = None,
+    profile: Profile = None,
+    format: OutputFormat = None,  # noqa: A002 - the option's name is a contract
+) -> None:
+    """List what a job does on each device, across all pages.
+
+    Parameters
+    ----------
+    job_id
+        Its identifier, as 'otaclient jobs list' prints it.
+    """
+    query = DeviceTaskQuery(
+        job_id=JobId(job_id), statuses=status, devices=device, from_versions=from_version, to_versions=to_version
+    )
+    async with connect(backend, profile=profile) as client:
+        await print_listing(TASKS, client.jobs.tasks(query), format, limit=limit)
+
+
+# --- steering --------------------------------------------------------------------------------------------------------
+
+
+@app.command(name="start", help_epilogue=examples("jobs start 6214ad21 --backend enos"))
+async def start_job(job_id: str, /, *, backend: BackendName = None, profile: Profile = None) -> None:
+    """Start a stopped job, or one that was created with --hold.
+
+    Parameters
+    ----------
+    job_id
+        Its identifier, as 'otaclient jobs list' prints it.
+    """
+    async with connect(backend, profile=profile) as client:
+        await client.jobs.start(job_id)
+        say(f"job {job_id}: started")
+
+
+@app.command(name="stop", help_epilogue=examples("jobs stop 6214ad21 --backend enos"))
+async def stop_job(job_id: str, /, *, yes: Yes = False, backend: BackendName = None, profile: Profile = None) -> None:
+    """Stop a job; asks first. The service may take a while to do so.
+
+    Parameters
+    ----------
+    job_id
+        Its identifier, as 'otaclient jobs list' prints it.
+    """
+    check_can_ask(yes=yes)
+    async with connect(backend, profile=profile) as client:
+        require(client, Capability.JOBS_STOP)
+        await _confirmed(client, job_id, f"Stop {_JOB}?", yes=yes)
+        await client.jobs.stop(job_id)
+        say(f"job {job_id}: told to stop")
+
+
+@app.command(name="delete", help_epilogue=examples("jobs delete 6214ad21 --backend enos"))
+async def delete_job(job_id: str, /, *, yes: Yes = False, backend: BackendName = None, profile: Profile = None) -> None:
+    """Delete a job, for good; asks first.
+
+    Parameters
+    ----------
+    job_id
+        Its identifier, as 'otaclient jobs list' prints it.
+    """
+    check_can_ask(yes=yes)
+    async with connect(backend, profile=profile) as client:
+        require(client, Capability.JOBS_DELETE)
+        await _confirmed(client, job_id, f"Delete {_JOB}, for good?", yes=yes)
+        await client.jobs.delete(job_id)
+        say(f"job {job_id}: deleted")
+
+
+@app.command(
+    name="cancel",
+    help_epilogue=examples(
+        "jobs cancel 6214ad21 pump_1 pump_2 --backend enos",
+        "jobs cancel 6214ad21 --devices-file pumps.txt --yes --backend enos",
+    ),
+)
+async def cancel_tasks(
+    job_id: str,
+    /,
+    *devices: str,
+    devices_file: DevicesFile = None,
+    yes: Yes = False,
+    backend: BackendName = None,
+    profile: Profile = None,
+) -> None:
+    """Cancel the upgrade of some devices of a job; asks first.
+
+    Parameters
+    ----------
+    job_id
+        Its identifier, as 'otaclient jobs list' prints it.
+    devices
+        The devices, as the vendor's jobs name them: EnOS device key, IoTDA device id.
+    """
+    chosen = device_list(devices, devices_file)
+    check_can_ask(yes=yes)
+    async with connect(backend, profile=profile) as client:
+        require(client, Capability.JOBS_CANCEL_TASKS)
+        await _confirmed(client, job_id, f"Cancel the upgrade of {_counted(chosen)} of {_JOB}?", yes=yes)
+        await client.jobs.cancel_tasks(job_id, chosen)
+        say(f"job {job_id}: {_counted(chosen)} cancelled")
+
+
+@app.command(
+    name="retry",
+    help_epilogue=examples(
+        "jobs retry 6214ad21 pump_1 pump_2 --backend enos",
+        "jobs retry 6214ad21 --devices-file - --backend enos <pumps.txt",
+    ),
+)
+async def retry_tasks(
+    job_id: str,
+    /,
+    *devices: str,
+    devices_file: DevicesFile = None,
+    backend: BackendName = None,
+    profile: Profile = None,
+) -> None:
+    """Try some failed devices of a job again.
+
+    Parameters
+    ----------
+    job_id
+        Its identifier, as 'otaclient jobs list' prints it.
+    devices
+        The devices, as the vendor's jobs name them: EnOS device key, IoTDA device id.
+    """
+    chosen = device_list(devices, devices_file)
+    async with connect(backend, profile=profile) as client:
+        await client.jobs.retry_tasks(job_id, chosen)
+        say(f"job {job_id}: {_counted(chosen)} to be tried again")
+
+
+async def _confirmed(client: Backend, job_id: str, question: str, *, yes: bool) -> None:
+    """Ask about a job by its name and state, which takes a request that ``--yes`` saves."""
+    if yes:
+        return
+    job = await client.jobs.get(job_id)
+    name = "" if job.name is None else f" {str(job.name)!r}"
+    confirm(question.replace(_JOB, f"job {job_id}{name} ({job.status.value}) on {client.label}"), yes=yes)
+
+
+def _counted(devices: tuple[str, ...]) -> str:
+    return f"{len(devices):,} device{'' if len(devices) == 1 else 's'}"

@@ -2,9 +2,9 @@
 
 from otaclient.cli.listing import Kind
 from otaclient.cli.output import Column
-from otaclient.models import DeviceUpgrade, Firmware, Job
+from otaclient.models import DeviceTask, DeviceUpgrade, DownloadedFirmware, Firmware, Job
 
-__all__ = ["DEVICES", "FIRMWARE", "JOBS"]
+__all__ = ["DEVICES", "DOWNLOADS", "FIRMWARE", "JOBS", "TASKS"]
 
 FIRMWARE = Kind(
     model=Firmware,
@@ -47,5 +47,31 @@ DEVICES = Kind(
         Column("version", "firmware_version"),
         Column("upgrading", "upgrading"),
         Column("connection", "connection"),
+    ),
+)
+
+TASKS = Kind(
+    model=DeviceTask,
+    noun="device tasks",
+    columns=(
+        Column("device id", "device_id"),
+        Column("key", "device_key"),
+        Column("status", "status"),
+        Column("from", "from_version"),
+        Column("to", "to_version"),
+        Column("%", "progress_percent", right=True),
+        Column("failure", "failure.message", flexible=True),
+        Column("updated", "updated_at"),
+    ),
+)
+
+DOWNLOADS = Kind(
+    model=DownloadedFirmware,
+    noun="files",
+    columns=(
+        Column("path", "path"),
+        Column("bytes", "size_bytes", right=True),
+        Column("sha256", "sha256"),
+        Column("verified", "verified"),
     ),
 )

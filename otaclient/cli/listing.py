@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 import attrs
 
 from otaclient.cli.options import chosen_format
-from otaclient.cli.output import Column, Format, Renderer, details, renderer
+from otaclient.cli.output import Column, Format, Renderer, details, plain, renderer
 from otaclient.cli.progress import ProgressBar, error_console
 from otaclient.cli.sink import Sink, StandardOutput, sink_for
 from otaclient.paging import Paged
 
-__all__ = ["Kind", "Printer", "print_listing", "print_one", "printer", "say"]
+__all__ = ["Kind", "Printer", "print_listing", "print_made", "print_one", "printer", "say"]
 
 _T = TypeVar("_T")
 
@@ -114,6 +114,14 @@ async def print_one(kind: Kind, model: Any, given: Format | None) -> None:
         chosen = Format.JSONL
     single = renderer(chosen, fields=kind.fields, columns=kind.columns, width=None)
     await sink.write(single.head() + single.block([model]) + single.tail())
+
+
+async def print_made(kind: Kind, model: Any, identifier: str, given: Format | None) -> None:
+    """Print what was just made: for people and shells its identifier alone, in the other formats a record."""
+    if chosen_format(given, None) is Format.TABLE:
+        await StandardOutput().write(f"{plain(identifier)}\n")
+    else:
+        await print_one(kind, model, given)
 
 
 def say(message: str) -> None:

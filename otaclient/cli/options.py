@@ -1,5 +1,7 @@
 """The options that several commands share, and how their texts become values."""
 
+import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -19,9 +21,14 @@ __all__ = [
     "Owner",
     "Products",
     "Profile",
+    "Yes",
     "chosen_format",
+    "device_list",
+    "examples",
     "instant",
     "moved_to_end",
+    "pairs",
+    "without_verbose",
 ]
 
 BackendName: TypeAlias = Annotated[
@@ -33,7 +40,7 @@ BackendNames: TypeAlias = Annotated[
     Parameter(
         name="--backend",
         negative="",
-        help="A backend to scan; give it several times for several. Without it, all that have settings.",
+        help="A backend; give it several times for several. Without it, all that have settings.",
     ),
 ]
 Profile: TypeAlias = Annotated[
@@ -58,10 +65,26 @@ Products: TypeAlias = Annotated[
 Owner: TypeAlias = Annotated[
     str | None, Parameter(name="--owner", help="Only of this organisation or resource space, by its identifier.")
 ]
+Yes: TypeAlias = Annotated[
+    bool, Parameter(name="--yes", alias="-y", negative="", show_default=False, help="Do not ask.")
+]
 Force: TypeAlias = Annotated[bool, Parameter(name="--force", negative="", help="Replace files that exist.")]
 
 _GLOBAL = ("--backend", "--profile", "--format")
+_VERBOSE = "--verbose"
 _SUFFIXES = {".json": Format.JSON, ".jsonl": Format.JSONL, ".ndjson": Format.JSONL, ".csv": Format.CSV}
+
+
+def examples(*calls: str) -> str:
+    """Return the end of a command's help: how one calls it, each as the words after the program's name."""
+    return "\n".join([f"Example{'' if len(calls) == 1 else 's'}:", *(f"  otaclient {call}" for call in calls)])
+
+
+def without_verbose(words: list[str]) -> tuple[list[str], bool]:
+    """Return the words without ``--verbose``, wherever it stands, and whether it was there."""
+    end = words.index("--") if "--" in words else len(words)
+    kept = [word for word in words[:end] if word != _VERBOSE]
+    return kept + words[end:], len(kept) < end
 
 
 def moved_to_end(words: list[str]) -> list[str]:
@@ -102,3 +125,46 @@ def instant(text: str | None, *, option: str) -> datetime | None:
             f"{option} {text!r} has no time zone: write {zoned} for UTC, or end it in an offset such as +08:00"
         )
     return value
+
+
+def device_list(named: Sequence[str], file: Path | None) -> tuple[str, ...]:
+    """Return the devices that were named, and those of a file with one a line; ``-`` is standard input.
+
+    Raises:
+        UsageError: There is none, one is named twice, or the file cannot be read.
+    """
+    devices = [*named, *(() if file is None else _lines(file))]
+    if not devices:
+        # An empty list must not get through: for some vendors it means all devices of the job.
+        raise UsageError("no device is named: give some, or a file that holds some with --devices-file")
+    if "" in devices:
+        raise UsageError("one of the devices is an empty text: leave it out")
+    if len(set(devices)) < len(devices):
+        repeated = next(device for device in devices if devices.count(device) > 1)
+        raise UsageError(f"the device {repeated!r} is named twice: name each device once")
+    return tuple(devices)
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"--devices-file {file} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise UsageError(f"--devices-file {file} is no text in UTF-8: {error}") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def pairs(texts: Sequence[str], *, option: str) -> dict[str, tuple[str, ...]]:
+    """Return each key of ``KEY=VALUE`` texts with the values that were given for it.
+
+    Raises:
+        UsageError: One is no such pair.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise UsageError(f"{option} {text!r} is no pair: write {option} KEY=VALUE")
+        found[key] = (*found.get(key, ()), value)
+    return found

@@ -55,11 +55,11 @@ class ProgressBar:
         self._task = self._bar.add_task(what, total=None, count="")
         self._timer: asyncio.TimerHandle | None = None
 
-    def update(self, done: int, total: int | None = None) -> None:
-        """Say how much is done, and of how much where that is known."""
+    def update(self, done: int, total: int | None = None, *, what: str | None = None) -> None:
+        """Say how much is done, of how much where that is known, and what goes on now where that has changed."""
         if self._shown:
             known = max(done, total) if total is not None else None
-            self._bar.update(self._task, completed=done, total=known, count=f"{done:,} {self._unit}")
+            self._bar.update(self._task, completed=done, total=known, count=f"{done:,} {self._unit}", description=what)
 
     async def __aenter__(self) -> Self:
         if self._shown:

@@ -9,7 +9,7 @@ import anyio
 
 from otaclient.cli.failures import UsageError
 
-__all__ = ["FileSink", "Sink", "StandardOutput", "claim", "sink_for", "write_file"]
+__all__ = ["FileSink", "Sink", "StandardOutput", "claim", "refuse_existing", "sink_for", "write_file"]
 
 
 class Sink(Protocol):
@@ -71,7 +71,7 @@ class FileSink:
         self._file.close()
         if kind is None:
             # Somebody else may have made the file in the meantime.
-            _refuse_existing(self.path, force=self._force)
+            refuse_existing(self.path, force=self._force)
             self.part.replace(self.path)
         elif not written:
             self.part.unlink()
@@ -96,7 +96,7 @@ def claim(path: Path, *, force: bool) -> Path:
         raise UsageError(f"{path} is a folder: name a file")
     if not path.parent.is_dir():
         raise UsageError(f"{path}: there is no folder {path.parent}: make it first")
-    _refuse_existing(path, force=force)
+    refuse_existing(path, force=force)
     part = path.with_name(f"{path.name}.part")
     if part.exists() and not force:
         raise UsageError(f"{part} is left from a run that did not finish: move it away, or give --force")
@@ -114,6 +114,11 @@ def write_file(path: Path, content: str, *, force: bool) -> None:
     part.replace(path)
 
 
-def _refuse_existing(path: Path, *, force: bool) -> None:
+def refuse_existing(path: Path, *, force: bool) -> None:
+    """Check that nothing is replaced by mistake.
+
+    Raises:
+        UsageError: There is such a file, without ``force``.
+    """
     if path.exists() and not force:
         raise UsageError(f"{path} exists already: name another file, or give --force to replace it")

@@ -222,7 +222,7 @@ def test_scan_writes_files_whole(run: Run, clean: Path) -> None:
     rows = list(csv.DictReader(io.StringIO((clean / "fleet.csv").read_text(encoding="utf-8"))))
     proof = json.loads((clean / "proof.json").read_text(encoding="utf-8"))
     assert len(rows) == proof["devices"] == DEVICES
-    assert proof["verdict"] == "unproved"
+    assert proof["verdict"] == "certified"
     assert sorted(path.name for path in clean.iterdir()) == ["fleet.csv", "proof.json"]
     run(*words).refused(2, "proof.json exists already", "--force")
     run("devices", "scan", "--backend", "enos", "--out", "fleet.csv").refused(2, "fleet.csv exists already")
@@ -454,7 +454,7 @@ def test_demo_adds_up(run: Run) -> None:
     result = run("demo", "--devices", "300", "--seed", "5")
     assert (result.code, result.err) == (0, "")
     assert "passed: the emulators hold 600 devices; each was read once, every record equal" in result.out
-    assert "unproved: 600 devices" in result.out
+    assert "certified: 600 devices" in result.out
     totals = [int(line.split()[1]) for line in result.out.splitlines() if line.strip().startswith("all ")]
     assert totals == [300, 300, 600]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otaclient.errors import InvalidQueryError, PayloadError, UnsupportedOperationError
+from otaclient.errors import InvalidQueryError, PayloadError
 from otaclient.models import (
     DeviceId,
     DeviceUpgrade,
@@ -24,7 +24,8 @@ from otaclient.paging import Paged
 from otaclient.queries import DeviceUpgradeQuery, FirmwareQuery, JobQuery
 from otaclient.reads import Markers, MarkerWindow, PageFacts, PageWindow, Partition, RawPage
 from otaclient.transport.http import HttpRequest, HttpResponse
-from otaclient_iotda.reads import IotdaReads, Plan, plan_devices, plan_firmware, plan_jobs
+from otaclient_iotda.plans import Plan, plan_devices, plan_firmware, plan_jobs
+from otaclient_iotda.reads import IotdaReads
 from support.clock import HandClock
 from support.network import ScriptedTransport, session_over
 
@@ -186,13 +187,6 @@ def test_what_can_be_filtered_nowhere_is_refused(make: Callable[..., Any], query
     """One error that names the field and says what to do."""
     with pytest.raises(InvalidQueryError, match=words):
         make(query)
-
-
-@pytest.mark.parametrize("upgrading", [None, True])
-def test_resolving_upgrades_is_not_part_of_this_version(upgrading: bool | None) -> None:
-    """It needs the tasks of all open jobs."""
-    with pytest.raises(UnsupportedOperationError, match="resolve_upgrading"):
-        plan_devices(DeviceUpgradeQuery(resolve_upgrading=True, upgrading=upgrading))
 
 
 # --- windows and pages -----------------------------------------------------------------------------------------------

@@ -1,0 +1,315 @@
+"""The upgrade jobs of one project, and what they do on each device."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from otaclient.errors import OtaError, UnsupportedOperationError
+from otaclient.models import DeviceId, DeviceTask, FirmwareKind, Job, JobId, JobProgress, NewJob, TaskStatus
+from otaclient.paging import Paged
+from otaclient.protocols import DeviceReference
+from otaclient.queries import DeviceTaskQuery, JobQuery
+from otaclient.unsupported import UnsupportedJobs
+from otaclient.watching import wait_for_job, watch_job
+from otaclient_iotda import requests, write_requests
+from otaclient_iotda.account import READ_LAG_SECONDS, Account
+from otaclient_iotda.firmware import IotdaFirmware
+from otaclient_iotda.mapping import job_from
+from otaclient_iotda.new_jobs import check_kind, job_fields, kind_of
+from otaclient_iotda.reads import concerning
+from otaclient_iotda.records import TargetOutcome
+from otaclient_iotda.responses import parse_created_task, parse_targets, parse_task
+from otaclient_iotda.tasks import (
+    check_accepted,
+    device_ids_of,
+    in_parts,
+    interrupted,
+    outcomes_from,
+    progress_from,
+    reasons_of,
+)
+from otaclient_iotda.write_requests import Deed
+
+__all__ = ["IotdaJobs"]
+
+POLL_SECONDS: Final = 10.0
+"""The mean time between two readings of a job that is waited for."""
+
+
+class IotdaJobs(UnsupportedJobs):
+    """The upgrade jobs of one project: its batch tasks of the upgrade types."""
+
+    def __init__(self, account: Account, firmware: IotdaFirmware) -> None:
+        super().__init__(label=account.label)
+        self._account = account
+        self._firmware = firmware
+
+    async def get(self, job_id: JobId | str, /) -> Job:
+        """Return the job with this identifier.
+
+        The identifier of a batch task that is no upgrade finds that task too, with an unknown ``kind``.
+
+        Raises:
+            NotFoundError: No such task in this project (HTTP status 404).
+            InvalidQueryError: The identifier cannot be right; nothing was sent.
+
+        Source: Huawei Cloud IoTDA API reference, "Query a Batch Task".
+        """
+        account = self._account
+        request = account.build("jobs.get", requests.get_task, account.project_id, job_id)
+        response = await account.session.call(request)
+        return job_from(account.parse(request, response, parse_task), backend=account.label)
+
+    def search(self, query: JobQuery = JobQuery(), /) -> Paged[Job]:
+        """Return the jobs that match: one walk for each type of upgrade task, newest first within each.
+
+        Raises:
+            InvalidQueryError: IoTDA cannot answer the query, nor can it be filtered here; nothing was sent.
+
+        Source: Huawei Cloud IoTDA API reference, "Query the Batch Task List".
+        """
+        return self._account.paged(self._account.jobs(query), query)
+
+    async def create(
+        self,
+        job: NewJob,
+        /,
+        *,
+        idempotency_key: str | None = None,
+        firmware_kind: FirmwareKind | None = None,
+        gateway_mode: bool = False,
+        extra_info: Mapping[str, Any] | None = None,
+    ) -> JobId:
+        """Create a job and return its identifier. It starts at once, unless it is scheduled or held.
+
+        The vendor has one type of task for each kind of firmware. So the packages are read first, one request each,
+        which also shows packages that one job cannot install together; ``firmware_kind`` saves these requests.
+
+        Args:
+            job: What to create. Its scope is up to 30,000 devices, or groups; it has up to ten packages; of the policy,
+                IoTDA knows a start within seven days, and retries. Its name is 1 to 128 Chinese characters, letters,
+                digits and '_'. It belongs to the client's resource space, or without one to the vendor's default one.
+            idempotency_key: Not for this vendor.
+            firmware_kind: What the packages are.
+            gateway_mode: Whether gateways upgrade the devices behind them (``task_mode``).
+            extra_info: Handed to the devices with the upgrade notice; at most 512 characters as JSON.
+
+        Raises:
+            InvalidQueryError: Something in it IoTDA cannot do; nothing was created.
+            UnsupportedOperationError: It has a key: IoTDA knows none.
+            NotFoundError: There is no such package (HTTP status 404).
+            OutcomeUnknownError: It may or may not have been created; says how to find out.
+
+        Source: Huawei Cloud IoTDA API reference, "Create a Batch Task".
+        """
+        account = self._account
+        with concerning("jobs.create", account.label):
+            if idempotency_key is not None:
+                raise UnsupportedOperationError("IoTDA has no idempotency keys: leave idempotency_key out")
+            fields = job_fields(
+                job,
+                app_id=account.app_id,
+                now=account.session.clock.now(),
+                firmware_kind=firmware_kind,
+                gateway_mode=gateway_mode,
+                extra_info=extra_info,
+            )
+        kind = firmware_kind or await self._kind_for(job, gateway_mode=gateway_mode)
+        request = write_requests.create_task(account.project_id, fields, kind)
+        response = await account.write(request)
+        return JobId(account.parse(request, response, parse_created_task))
+
+    async def start(self, job_id: JobId | str, /) -> None:
+        """Confirm a held job, on all its devices.
+
+        A stopped job cannot be started again; ``retry_tasks`` tries its devices again.
+
+        Raises:
+            NotFoundError: No such task in this project (HTTP status 404).
+            ConflictError: The state of the job forbids it, or of some devices (:class:`TargetsRefusedError`).
+            OutcomeUnknownError: It may or may not have been confirmed; says how to find out.
+
+        Source: Huawei Cloud IoTDA API reference, "Confirm a Batch Task".
+        """
+        await self._on_all("confirm", job_id, operation="jobs.start")
+
+    async def stop(self, job_id: JobId | str, /) -> None:
+        """Stop a job on all devices where it has not ended. Upgrades of modules cannot be stopped.
+
+        Raises:
+            NotFoundError: No such task in this project (HTTP status 404).
+            ConflictError: The state of the job forbids it, or of some devices (:class:`TargetsRefusedError`).
+            OutcomeUnknownError: It may or may not have been stopped; says how to find out.
+
+        Source: Huawei Cloud IoTDA API reference, "Stop a Batch Task".
+        """
+        await self._on_all("stop", job_id, operation="jobs.stop")
+
+    async def delete(self, job_id: JobId | str, /) -> None:
+        """Delete a job, for good; it must have ended.
+
+        Raises:
+            NotFoundError: No such task in this project (HTTP status 404).
+            ConflictError: It has not ended: stop it first.
+            OutcomeUnknownError: It may or may not have been deleted; says how to find out.
+
+        Source: Huawei Cloud IoTDA API reference, "Delete a Batch Task".
+        """
+        account = self._account
+        await account.write(account.build("jobs.delete", write_requests.delete_task, account.project_id, job_id))
+
+    def tasks(self, query: DeviceTaskQuery, /) -> Paged[DeviceTask]:
+        """Return what the job does on each device, newest record first.
+
+        One status and one device are filtered by the vendor, several of them here. Versions are in no row.
+
+        Raises:
+            InvalidQueryError: IoTDA cannot answer the query, nor can it be filtered here; nothing was sent.
+            NotFoundError: No such task in this project (HTTP status 404); when it is walked.
+
+        Source: Huawei Cloud IoTDA API reference, "Query a Batch Task".
+        """
+        return self._account.paged(self._account.tasks(query), query)
+
+    async def cancel_tasks(self, job_id: JobId | str, devices: Sequence[DeviceReference], /) -> None:
+        """Stop the upgrade of some devices: 100 of them with each request. Upgrades of modules cannot be stopped.
+
+        Args:
+            job_id: The job.
+            devices: Records, or device ids.
+
+        Raises:
+            NotFoundError: No such task in this project (HTTP status 404).
+            TargetsRefusedError: Some devices were refused, all others accepted; says which and why.
+            ConflictError: The state of the job forbids it.
+            InvalidQueryError: There is no device in the list, or one that cannot be right; nothing was sent.
+            OutcomeUnknownError: It may or may not have been done; says how to find out.
+
+        Source: Huawei Cloud IoTDA API reference, "Stop a Batch Task".
+        """
+        await self._on_all_of("stop", job_id, devices, operation="jobs.cancel_tasks")
+
+    async def retry_tasks(self, job_id: JobId | str, devices: Sequence[DeviceReference], /) -> None:
+        """Try some devices again that failed or were stopped: 100 of them with each request; no upgrades of modules.
+
+        Args:
+            job_id: The job.
+            devices: Records, or device ids.
+
+        Raises:
+            NotFoundError: No such task in this project (HTTP status 404).
+            TargetsRefusedError: Some devices were refused, all others accepted; says which and why.
+            ConflictError: The state of the job forbids it.
+            InvalidQueryError: There is no device in the list, or one that cannot be right; nothing was sent.
+            OutcomeUnknownError: It may or may not have been done; says how to find out.
+
+        Source: Huawei Cloud IoTDA API reference, "Retry a Batch Task".
+        """
+        await self._on_all_of("retry", job_id, devices, operation="jobs.retry_tasks")
+
+    async def confirm(self, job_id: JobId | str, devices: Sequence[DeviceReference], /) -> tuple[TargetOutcome, ...]:
+        """Confirm some devices of a held job; see :meth:`otaclient_iotda.IotdaBackend.confirm_job`."""
+        return await self._on_some("confirm", job_id, devices, operation="jobs.confirm")
+
+    async def progress(self, job_id: JobId | str, /) -> JobProgress:
+        """Return how far a job is, in one request, as the vendor reports it; what it leaves out is ``None``.
+
+        Raises:
+            NotFoundError: No such task in this project (HTTP status 404).
+            InvalidQueryError: The identifier cannot be right; nothing was sent.
+
+        Source: Huawei Cloud IoTDA API reference, "Query a Batch Task".
+        """
+        return progress_from(await self.get(job_id), as_of=self._account.session.clock.now())
+
+    def watch(self, job_id: JobId | str, /, *, interval_seconds: float = POLL_SECONDS) -> AsyncIterator[JobProgress]:
+        """Return a job's progress as it changes, until its final state.
+
+        Args:
+            job_id: The job.
+            interval_seconds: The mean time between two readings.
+
+        Raises:
+            InvalidQueryError: The identifier or the interval cannot be right.
+            NotFoundError: No such task in this project (HTTP status 404).
+        """
+        account = self._account
+        account.build("jobs.progress", requests.get_task, account.project_id, job_id)
+        return watch_job(
+            partial(self.progress, job_id),
+            interval_seconds=interval_seconds,
+            read_lag_seconds=READ_LAG_SECONDS,
+            clock=account.session.clock,
+            roll=account.session.roll,
+        )
+
+    async def wait(self, job_id: JobId | str, /, *, timeout_seconds: float | None = None) -> JobProgress:
+        """Wait for a job's final state and return it, with its failed devices by reason.
+
+        Args:
+            job_id: The job.
+            timeout_seconds: How long to wait; ``None`` for as long as it takes.
+
+        Raises:
+            DeadlineExceededError: It had not ended by then; it goes on.
+            NotFoundError: No such task in this project (HTTP status 404).
+            InvalidQueryError: The identifier cannot be right; nothing was sent.
+        """
+        account = self._account
+        with concerning("jobs.wait", account.label):
+            return await wait_for_job(
+                partial(self.progress, job_id),
+                read_failures=partial(self._reasons, job_id),
+                timeout_seconds=timeout_seconds,
+                interval_seconds=POLL_SECONDS,
+                read_lag_seconds=READ_LAG_SECONDS,
+                clock=account.session.clock,
+                roll=account.session.roll,
+            )
+
+    async def _kind_for(self, job: NewJob, *, gateway_mode: bool) -> FirmwareKind:
+        packages = [await self._firmware.get(firmware_id) for firmware_id in job.firmware_ids]
+        kind = self._account.build("jobs.create", kind_of, packages)
+        self._account.build("jobs.create", check_kind, kind, gateway_mode=gateway_mode)
+        return kind
+
+    async def _reasons(self, job_id: JobId | str) -> Counter[str]:
+        failed = DeviceTaskQuery(job_id=JobId(job_id), statuses=(TaskStatus.FAILED,))
+        return reasons_of([task async for task in self.tasks(failed)])
+
+    async def _on_all(self, deed: Deed, job_id: str, *, operation: str) -> None:
+        outcomes = await self._act(deed, job_id, None, operation=operation)
+        self._account.build(operation, check_accepted, outcomes)
+
+    async def _on_all_of(self, deed: Deed, job_id: str, devices: Sequence[DeviceReference], *, operation: str) -> None:
+        outcomes = await self._on_some(deed, job_id, devices, operation=operation)
+        self._account.build(operation, check_accepted, outcomes)
+
+    async def _on_some(
+        self, deed: Deed, job_id: str, devices: Sequence[DeviceReference], *, operation: str
+    ) -> tuple[TargetOutcome, ...]:
+        """Return what was said of each device, after all parts of the list were sent."""
+        device_ids = self._account.build(operation, device_ids_of, devices, job_id=job_id)
+        outcomes: tuple[TargetOutcome, ...] = ()
+        asked = 0
+        for part in in_parts(device_ids):
+            asked += len(part)
+            try:
+                outcomes += await self._act(deed, job_id, part, operation=operation)
+            except OtaError as error:
+                if outcomes:
+                    said = interrupted(outcomes, asked=asked, total=len(device_ids))
+                    error.message = f"{error.message}; {said}"
+                raise
+        return outcomes
+
+    async def _act(
+        self, deed: Deed, job_id: str, targets: Sequence[DeviceId] | None, *, operation: str
+    ) -> tuple[TargetOutcome, ...]:
+        account = self._account
+        request = account.build(
+            operation, write_requests.act_on_task, account.project_id, deed, job_id, targets, operation=operation
+        )
+        response = await account.write(request)
+        return outcomes_from(account.parse(request, response, parse_targets), targets or ())

@@ -1,0 +1,142 @@
+"""How the devices of a job are named, and what the vendor says of each when it is asked to act. Pure functions."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import attrs
+
+from otaclient.errors import InvalidQueryError
+from otaclient.models import DeviceId, DeviceTask, DeviceUpgrade, Job, JobProgress
+from otaclient.protocols import DeviceReference
+from otaclient_iotda import checks, wire
+from otaclient_iotda.records import TargetOutcome, TargetsRefusedError
+
+__all__ = [
+    "MOST_TARGETS",
+    "check_accepted",
+    "device_ids_of",
+    "in_parts",
+    "interrupted",
+    "outcomes_from",
+    "progress_from",
+    "reasons_of",
+]
+
+MOST_TARGETS: Final = 100
+"""How many devices one stop, retry or confirm may name."""
+
+NO_REASON: Final = "(no reason given)"
+"""Stands for the reason of failed devices of which the vendor says none."""
+
+_ACCEPTED: Final = "success"
+_UNMENTIONED: Final = "the answer says nothing of this device, but of others"
+# A message is for people; all outcomes are with the error.
+_SHOWN: Final = 10
+
+
+def progress_from(job: Job, *, as_of: datetime) -> JobProgress:
+    """Return how far a job is, as the vendor reports it."""
+    progress = job.progress or JobProgress(status=job.status)
+    return attrs.evolve(progress, as_of=as_of)
+
+
+def reasons_of(tasks: Iterable[DeviceTask]) -> Counter[str]:
+    """Return how many of these failed tasks failed for which reason, in the vendor's words."""
+    return Counter(_reason(task) for task in tasks)
+
+
+def _reason(task: DeviceTask) -> str:
+    failure = task.failure
+    return (failure and (failure.message or failure.code)) or NO_REASON
+
+
+def device_ids_of(devices: Sequence[DeviceReference], *, job_id: str) -> tuple[DeviceId, ...]:
+    """Return the device ids of some devices of a job, each once.
+
+    Raises:
+        InvalidQueryError: The list is empty or no list, an id cannot be one, or a record belongs to another job.
+    """
+    given: Any = devices
+    if isinstance(given, str | DeviceTask | DeviceUpgrade) or not isinstance(given, Sequence):
+        shown = repr(given) if isinstance(given, str) else f"a {type(given).__name__}"
+        raise InvalidQueryError(f"devices is {shown}: give a list of devices")
+    if not given:
+        # For the vendor, an empty list in a request stands for all devices.
+        raise InvalidQueryError("devices is an empty list: name at least one device, or use jobs.stop or jobs.start")
+    return tuple(dict.fromkeys(_device_id(device, job_id) for device in devices))
+
+
+def _device_id(device: Any, job_id: str) -> DeviceId:
+    if isinstance(device, DeviceTask) and device.job_id != job_id:
+        raise InvalidQueryError(f"devices holds a task of job {device.job_id!r}, not of {job_id!r}")
+    text = device.device_id if isinstance(device, DeviceTask | DeviceUpgrade) else device
+    return DeviceId(checks.DEVICE_ID.check(text, "one of devices"))
+
+
+def in_parts(device_ids: Sequence[DeviceId]) -> list[Sequence[DeviceId]]:
+    """Return the devices in as many parts as requests are needed."""
+    return [device_ids[start : start + MOST_TARGETS] for start in range(0, len(device_ids), MOST_TARGETS)]
+
+
+def outcomes_from(results: Sequence[wire.TargetResult], asked: Sequence[DeviceId] = ()) -> tuple[TargetOutcome, ...]:
+    """Return what was said of each device that was asked for, and of any other that the answer names.
+
+    Where the answer names no device at all, it speaks for all of them: they are accepted. Where it names some, a device
+    that is missing counts as refused.
+    """
+    said = {result.target: _outcome(result) for result in results}
+    silent = _UNMENTIONED if said else None
+    missing = (
+        TargetOutcome(device_id=device_id, accepted=silent is None, message=silent)
+        for device_id in asked
+        if device_id not in said
+    )
+    outcomes = {outcome.device_id: outcome for outcome in (*said.values(), *missing)}
+    return tuple(outcomes[device_id] for device_id in dict.fromkeys((*asked, *outcomes)))
+
+
+def _outcome(result: wire.TargetResult) -> TargetOutcome:
+    status = result.status or ""
+    accepted = status.lower() == _ACCEPTED
+    unusual = None if accepted or status.lower() == "failure" else f"status {status!r}"
+    return TargetOutcome(
+        device_id=DeviceId(result.target),
+        accepted=accepted,
+        code=result.error_code or None,
+        message=result.error_msg or unusual,
+    )
+
+
+def check_accepted(outcomes: Sequence[TargetOutcome]) -> None:
+    """Do nothing where every device was accepted.
+
+    Raises:
+        TargetsRefusedError: Some were not; says which and why.
+    """
+    refused = tuple(outcome for outcome in outcomes if not outcome.accepted)
+    if refused:
+        message = f"{len(refused)} of {len(outcomes)} devices were refused: {_listed(refused)}"
+        raise TargetsRefusedError(message, outcomes=refused)
+
+
+def interrupted(outcomes: Sequence[TargetOutcome], *, asked: int, total: int) -> str:
+    """Return what became of the parts before one that failed, to be added to its error.
+
+    Args:
+        outcomes: What the vendor said in the parts before.
+        asked: How many devices were in those and in the part that failed.
+        total: How many devices there are in all.
+    """
+    refused = [outcome for outcome in outcomes if not outcome.accepted]
+    said = f"before that, {len(outcomes) - len(refused)} of {total} devices were accepted"
+    if refused:
+        said += f" and {len(refused)} refused ({_listed(refused)})"
+    return f"{said}; {total - asked} were not asked for" if total > asked else said
+
+
+def _listed(refused: Sequence[TargetOutcome]) -> str:
+    shown = "; ".join(map(str, refused[:_SHOWN]))
+    more = len(refused) - _SHOWN
+    return f"{shown}; and {more} more, see the error's outcomes" if more > 0 else shown
