@@ -207,7 +207,7 @@ def test_scan_reads_all_configured_fleets(run: Run, emulators: Mapping[str, Emul
     assert result.code == 0
     expected = [one for name in VENDORS for one in as_json(emulators[name].expected_devices(name))]
     assert by_device(result.lines) == by_device(expected)
-    assert result.err.startswith(f"unproved: {2 * DEVICES:,} devices")
+    assert result.err.startswith(f"certified: {2 * DEVICES:,} devices")
     table = run("devices", "scan").out.splitlines()
     assert table[0].split()[0] == "backend"
     assert len(table) == 2 * DEVICES + 2
