@@ -12,9 +12,14 @@ from otaclient.fleet.proof import Findings
 from otaclient.fleet.walks import Walk, plain_walk
 from otaclient.reads import PageNumbers, Paging, ReadSource
 
-__all__ = ["Dedupe", "ProofOptions", "TargetPlan", "expected_reads", "walk_of"]
+__all__ = ["Dedupe", "ProofOptions", "TargetPlan", "counted", "expected_reads", "walk_of"]
 
 Dedupe = Literal["exact", "neighbours"]
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``1 walk`` or ``2 walks``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @attrs.frozen(kw_only=True)
@@ -76,11 +81,10 @@ class TargetPlan:
         )
 
     def __str__(self) -> str:
-        walks = len(self.partitions)
         named = [label for label in self.partitions if label]
         listed = f" ({', '.join(named[:3])}{', ...' if len(named) > 3 else ''})" if named else ""
         return (
-            f"{self.backend} {self.operation}: {walks} walk{'' if walks == 1 else 's'}{listed}, "
+            f"{self.backend} {self.operation}: {counted(len(self.partitions), 'walk')}{listed}, "
             f"{self.page_size} rows a page; the vendor filters {self.pushed_down or 'nothing'}; "
             f"filtered here: {', '.join(self.filtered_here) or 'nothing'}"
         )

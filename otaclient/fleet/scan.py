@@ -20,7 +20,7 @@ from otaclient.fleet.ledger import (
     Sightings,
     Verdict,
 )
-from otaclient.fleet.plan import Dedupe, ProofOptions, TargetPlan, walk_of
+from otaclient.fleet.plan import Dedupe, ProofOptions, TargetPlan, counted, walk_of
 from otaclient.fleet.proof import Findings
 from otaclient.fleet.reader import Reader, Target, Walker
 from otaclient.fleet.walks import Ticket
@@ -257,9 +257,9 @@ class Scan(Generic[_T]):
     async def explain(self) -> str:
         """Return, in words, what the scan is about to do; no request is made."""
         plans = [str(TargetPlan.of(target.backend.label, target.source)) for target in self._targets]
-        head = (
-            f"{len(self._walkers)} walks over {len(plans)} targets, at most {self._options.concurrency} pages at once"
-        )
+        walks, targets = counted(len(self._walkers), "walk"), counted(len(plans), "target")
+        proof = "proved to miss nothing" if self._options.proof.certify else "without a proof"
+        head = f"{walks} over {targets}, at most {self._options.concurrency} pages at once, {proof}"
         return "\n".join([head, *(f"- {plan}" for plan in plans)])
 
     @property

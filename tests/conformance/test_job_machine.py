@@ -176,7 +176,7 @@ class IotdaMachine(JobMachine):
 
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much]
-_LIMITS = settings(max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=_SLOW)
+_LIMITS = settings(max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=_SLOW)
 TestEnosJobs = EnosMachine.TestCase
 TestEnosJobs.settings = _LIMITS
 TestIotdaJobs = IotdaMachine.TestCase

@@ -255,7 +255,7 @@ async def test_explain_sends_nothing() -> None:
     source = ListSource(range(3), range(4))
     async with scanning(source, concurrency=3) as running:
         words = await running.explain()
-    assert "2 walks over 1 targets, at most 3 pages at once" in words
+    assert "2 walks over 1 target, at most 3 pages at once, without a proof" in words
     assert "b0 devices.search: 2 walks (list 0, list 1)" in words
     assert source.asked == []
 
