@@ -11,6 +11,7 @@ from otaclient.errors import (
     DeadlineExceededError,
     OtaError,
     OutcomeUnknownError,
+    PayloadError,
     RequestNotSentError,
     ResponseLostError,
 )
@@ -250,6 +251,10 @@ class Session:
             return _Outcome(token=token, failure=Failure(error=error, remedy=Remedy.REPEAT))
         except TimeoutError as error:
             return _Outcome(token=token, failure=exchange.timed_out(error))
+        except OtaError as error:  # of the request's own content, of the sink, or an answer that cannot be taken in
+            was_answered = isinstance(error, PayloadError) and not signed.idempotent
+            remedy = Remedy.REPEAT if was_answered else Remedy.RAISE
+            return _Outcome(token=token, failure=Failure(error=error, remedy=remedy))
         if exchange.streamed:
             return _Outcome(token=token, response=response)
         return _Outcome(token=token, response=response, failure=dialect.classify(signed, response))

@@ -13,6 +13,8 @@ from otaclient.errors import (
     DeadlineExceededError,
     InvalidQueryError,
     OtaError,
+    OutcomeUnknownError,
+    PayloadError,
     RateLimitedError,
     RequestNotSentError,
     ResponseLostError,
@@ -128,6 +130,18 @@ async def test_a_timeout_of_the_transport_is_a_deadline() -> None:
     with pytest.raises(DeadlineExceededError, match="no whole answer") as caught:
         await session_over(network, HandClock()).call(GET)
     assert caught.value.attempts == 1
+
+
+async def test_an_answer_that_cannot_be_taken_in_counts_as_an_attempt() -> None:
+    """An answer beyond the cap is not asked for again; of a write it leaves open what became of it."""
+    events: list[Event] = []
+    network = ScriptedTransport([PayloadError("too large", status=200)])
+    with pytest.raises(PayloadError) as caught:
+        await session_over(network, HandClock(), on_event=events.append).call(GET)
+    assert (caught.value.attempts, len(network.sent)) == (1, 1)
+    assert [type(event) for event in events] == [AttemptStarted, AttemptFinished]
+    with pytest.raises(OutcomeUnknownError, match="too large"):
+        await session_over(ScriptedTransport([PayloadError("too large")]), HandClock()).call(POST)
 
 
 async def test_no_deadline() -> None:
