@@ -41,8 +41,9 @@ class IotdaDevices(UnsupportedDevices):
         The times of registration are widened to whole seconds, and whether the ends count the vendor does not say.
 
         With ``resolve_upgrading``, each walk from the beginning first reads the tasks of all jobs of the resource space
-        that have not ended: 12 requests, and for each such job at least three more, one for every 50 devices in it that
-        are waiting or in process. A device that is in one of these counts as being upgraded, until the walk ends.
+        that have not ended: 12 requests where there is none, one more for every 50 jobs of one state and type, and for
+        each job three, and one more for every 50 devices in it that are waiting or in process. A device that is among
+        these counts as being upgraded until the walk ends, whatever becomes of it meanwhile.
 
         Raises:
             InvalidQueryError: IoTDA cannot answer the query, nor can it be filtered here; nothing was sent.

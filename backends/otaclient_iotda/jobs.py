@@ -123,7 +123,7 @@ class IotdaJobs(UnsupportedJobs):
     async def start(self, job_id: JobId | str, /) -> None:
         """Confirm a held job, on all its devices.
 
-        A stopped job cannot be started again; ``retry_tasks`` tries its devices again.
+        A stopped job cannot be started again: create a new one.
 
         Raises:
             NotFoundError: No such task in this project (HTTP status 404).
@@ -284,7 +284,8 @@ class IotdaJobs(UnsupportedJobs):
 
     async def _on_all_of(self, deed: Deed, job_id: str, devices: Sequence[DeviceReference], *, operation: str) -> None:
         outcomes = await self._on_some(deed, job_id, devices, operation=operation)
-        self._account.build(operation, check_accepted, outcomes)
+        count = len(in_parts([outcome.device_id for outcome in outcomes]))
+        self._account.build(operation, check_accepted, outcomes, requests=count)
 
     async def _on_some(
         self, deed: Deed, job_id: str, devices: Sequence[DeviceReference], *, operation: str

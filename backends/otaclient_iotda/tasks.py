@@ -109,8 +109,8 @@ def _outcome(result: wire.TargetResult) -> TargetOutcome:
     )
 
 
-def check_accepted(outcomes: Sequence[TargetOutcome]) -> None:
-    """Do nothing where every device was accepted.
+def check_accepted(outcomes: Sequence[TargetOutcome], *, requests: int = 1) -> None:
+    """Do nothing where every device was accepted, by as many requests as were answered.
 
     Raises:
         TargetsRefusedError: Some were not; says which and why.
@@ -118,7 +118,7 @@ def check_accepted(outcomes: Sequence[TargetOutcome]) -> None:
     refused = tuple(outcome for outcome in outcomes if not outcome.accepted)
     if refused:
         message = f"{len(refused)} of {len(outcomes)} devices were refused: {_listed(refused)}"
-        raise TargetsRefusedError(message, outcomes=refused)
+        raise TargetsRefusedError(message, outcomes=refused, status=200, attempts=requests)
 
 
 def interrupted(outcomes: Sequence[TargetOutcome], *, asked: int, total: int) -> str:

@@ -95,8 +95,8 @@ class ResolvingReads(IotdaReads[DeviceUpgrade]):
         """
         begins = partition == self.partitions()[0] and isinstance(window, MarkerWindow) and window.marker is None
         async with self._turn:
-            if self._open is None or (self._anew and begins):
-                self._open = await self._upgrades.read()
+            known = None if self._anew and begins else self._open
+            self._open = await self._upgrades.read() if known is None else known
         return await super().fetch(partition, window)
 
     def decode(self, raw: RawPage, /) -> Rows[DeviceUpgrade]:

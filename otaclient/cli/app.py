@@ -17,7 +17,7 @@ from otaclient.cli.backends import backends
 from otaclient.cli.demo import demo
 from otaclient.cli.doctor import doctor
 from otaclient.cli.emulator import emulator
-from otaclient.cli.failures import ExitCode, exit_code, leaf, one_line
+from otaclient.cli.failures import ExitCode, exit_code, leaf, one_line, whole_lines
 from otaclient.cli.options import examples, moved_to_end, without_verbose
 
 __all__ = ["app", "run"]
@@ -58,10 +58,11 @@ def run(arguments: Sequence[str]) -> int:
         command, bound, _ = app.parse_args(moved_to_end(words), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         return _complain(f"{' '.join(str(error).split())} Try 'otaclient --help'.", ExitCode.USAGE)
-    return _finished(command, bound, verbose=verbose)
+    with whole_lines(wanted=verbose):
+        return _finished(command, bound)
 
 
-def _finished(command: Callable[..., Any], bound: inspect.BoundArguments, *, verbose: bool) -> int:
+def _finished(command: Callable[..., Any], bound: inspect.BoundArguments) -> int:
     try:
         result = command(*bound.args, **bound.kwargs)
         if inspect.iscoroutine(result):
@@ -70,11 +71,11 @@ def _finished(command: Callable[..., Any], bound: inspect.BoundArguments, *, ver
     except (KeyboardInterrupt, asyncio.CancelledError):
         return _complain("interrupted", ExitCode.INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the last resort of a program: every failure ends as one line
-        return _failed(error, verbose=verbose)
+        return _failed(error)
     return int(result or ExitCode.DONE)
 
 
-def _failed(error: Exception, *, verbose: bool) -> int:
+def _failed(error: Exception) -> int:
     if os.environ.get(_TRACEBACK_VARIABLE):
         raise error
     cause = leaf(error)
@@ -83,7 +84,7 @@ def _failed(error: Exception, *, verbose: bool) -> int:
         with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
         return ExitCode.DONE
-    return _complain(one_line(cause, whole=verbose), exit_code(cause))
+    return _complain(one_line(cause), exit_code(cause))
 
 
 def _complain(message: str, code: ExitCode) -> int:

@@ -26,7 +26,7 @@ def check_can_ask(*, yes: bool) -> None:
         raise UsageError("this has to be confirmed, and standard input is no terminal to ask on: give --yes")
 
 
-def confirm(question: str, *, yes: bool) -> None:
+async def confirm(question: str, *, yes: bool) -> None:
     """Ask, unless ``yes``, and return only when the answer is yes.
 
     Raises:

@@ -115,8 +115,8 @@ async def show_device(
 @app.command(
     name="scan",
     help_epilogue=examples(
-        "devices scan --backend enos --backend iotda --format jsonl >fleet.jsonl",
-        "devices scan --backend enos --upgrading --out fleet.csv --certificate proof.json",
+        "devices scan --backend enos --backend iotda --format csv",
+        "devices scan --backend enos --upgrading --out fleet.csv \\\n      --certificate proof.json",
     ),
 )
 async def scan_devices(

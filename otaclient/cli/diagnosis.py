@@ -42,8 +42,8 @@ _REMEDIES: tuple[tuple[type[OtaError], str], ...] = (
     (InvalidQueryError, "check the settings: 'otaclient backends' lists them"),
 )
 _TLS_REMEDY = (
-    "check this machine's clock and the endpoint's name; where the certificate comes from an authority of your own, "
-    "name its file in the variable SSL_CERT_FILE"
+    "check that the endpoint speaks https under this name, and this machine's clock; where the certificate comes from "
+    "an authority of your own, name its file in the variable SSL_CERT_FILE"
 )
 _CLOCK_REMEDY = "set it, best by NTP: signatures carry the time, and are refused when it is off"
 
@@ -90,7 +90,7 @@ async def diagnose(client: Backend, transport: ObservingTransport) -> list[Check
     for sighting in transport.sightings.values():
         checks += _address_checks(sighting)
     if not checks:
-        checks.append(("endpoint", Result.SKIPPED, "this backend offers nothing that could be asked"))
+        checks.append(("endpoint", Result.SKIPPED, "no request was sent"))
     checks.append(_credentials_check(asked))
     checks += [_operation_check(one) for one in asked if one.operation != _LOGIN]
     return [Check(backend=client.label, check=check, result=result, detail=detail) for check, result, detail in checks]
@@ -167,7 +167,7 @@ def _address_checks(sighting: Sighting) -> Iterator[tuple[str, Result, str]]:
     endpoint, refusal = sighting.endpoint, sighting.refusal
     failed_tls = refusal is not None and isinstance(refusal.__cause__, ssl.SSLError)
     if not sighting.answered and not failed_tls:
-        why = one_line(refusal) if refusal else f"{endpoint} was asked, and nothing came back"
+        why = refusal.message if refusal else f"{endpoint} was asked, and nothing came back"
         yield "endpoint", Result.FAILED, f"{why}; check endpoint, network and proxy"
         yield "tls", Result.SKIPPED, "the endpoint cannot be reached"
         yield "clock", Result.SKIPPED, "the endpoint cannot be reached"
@@ -179,7 +179,7 @@ def _address_checks(sighting: Sighting) -> Iterator[tuple[str, Result, str]]:
 
 def _tls_check(sighting: Sighting, *, failed: bool) -> tuple[str, Result, str]:
     if failed and sighting.refusal is not None:
-        return "tls", Result.FAILED, f"{one_line(sighting.refusal)}; {_TLS_REMEDY}"
+        return "tls", Result.FAILED, f"{sighting.refusal.message}; {_TLS_REMEDY}"
     if not sighting.endpoint.startswith("https://"):
         return "tls", Result.SKIPPED, f"{sighting.endpoint} is plain http: anybody on the way can read and change it"
     return "tls", Result.PASSED, "the certificate is valid for this name"
@@ -199,9 +199,13 @@ def _clock_check(sighting: Sighting) -> tuple[str, Result, str]:
 
 def _credentials_check(asked: Iterable[_Asked]) -> tuple[str, Result, str]:
     tried = [one for one in asked if one.skipped is None]
-    refused = next((one.error for one in tried if isinstance(one.error, AuthenticationError)), None)
+    errors = [one.error for one in tried if one.error is not None]
+    refused = next((error for error in errors if isinstance(error, AuthenticationError)), None)
     if refused is not None:
         return "credentials", Result.FAILED, one_line(refused)
+    unreachable = next((why for error in errors if (why := _spoils(error))), None)
+    if unreachable is not None:
+        return "credentials", Result.SKIPPED, unreachable
     # Where a signature is all there is to a login, only an answer shows that it was accepted.
     login, reads = tried[0], tried[1:]
     if login.error is not None:
@@ -213,8 +217,10 @@ def _credentials_check(asked: Iterable[_Asked]) -> tuple[str, Result, str]:
 
 
 def _operation_check(asked: _Asked) -> tuple[str, Result, str]:
-    if asked.skipped is not None:
-        return asked.operation, Result.SKIPPED, asked.skipped
+    # What spoils everything is told once, by the check that it belongs to.
+    skipped = asked.skipped or _spoils(asked.error)
+    if skipped is not None:
+        return asked.operation, Result.SKIPPED, skipped
     if asked.error is not None:
         return asked.operation, *_judged(asked.error)
     return asked.operation, Result.PASSED, "allowed"

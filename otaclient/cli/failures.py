@@ -1,5 +1,8 @@
 """From an exception to an exit code and one line for people."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import IntEnum
 from typing import cast
 
@@ -13,13 +16,14 @@ from otaclient.errors import (
     UnsupportedOperationError,
 )
 
-__all__ = ["DeclinedError", "ExitCode", "UsageError", "exit_code", "leaf", "one_line"]
+__all__ = ["DeclinedError", "ExitCode", "UsageError", "exit_code", "leaf", "one_line", "whole_lines"]
 
 _LONGEST_LINE = 300
 _LEAST_VENDOR_WORDS = 80
 """So much of what a vendor says is shown in any case."""
 _TAIL = 100
 _CUT = "; --verbose shows all"
+_whole = ContextVar("whole lines", default=False)
 
 
 class ExitCode(IntEnum):
@@ -58,16 +62,24 @@ def exit_code(error: BaseException) -> ExitCode:
     return ExitCode.FAILED
 
 
-def one_line(error: BaseException, *, whole: bool = False) -> str:
+@contextmanager
+def whole_lines(*, wanted: bool) -> Generator[None]:
+    """Let :func:`one_line` say all of it for as long as this block runs, where that is wanted."""
+    before = _whole.set(wanted)
+    try:
+        yield
+    finally:
+        _whole.reset(before)
+
+
+def one_line(error: BaseException) -> str:
     """Return what went wrong and what to do, as one line.
 
-    Args:
-        error: Any error.
-        whole: Say all of it. Otherwise what others said, such as a vendor, is cut where the line gets long; our own
-            words, which hold the remedy, are not.
+    What others said, such as a vendor, is cut where the line gets long, unless within :func:`whole_lines`; our own
+    words, which hold the remedy, are not.
     """
     line = _flat(_text(error))
-    if whole or len(line) <= _LONGEST_LINE:
+    if _whole.get() or len(line) <= _LONGEST_LINE:
         return line
     shorter = _with_fewer_vendor_words(line, error)
     if len(shorter) > _LONGEST_LINE and not _is_ours(error):

@@ -110,7 +110,7 @@ async def delete_firmware(
         require(client, Capability.FIRMWARE_DELETE)
         if not yes:
             found = await client.firmware.get(firmware_id)
-            confirm(f"Delete {_described(found)} on {client.label}, for good?", yes=yes)
+            await confirm(f"Delete {_described(found)} on {client.label}, for good?", yes=yes)
         await client.firmware.delete(firmware_id)
         say(f"firmware {firmware_id}: deleted")
 

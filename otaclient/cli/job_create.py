@@ -13,7 +13,7 @@ from otaclient.cli.job_file import merged, new_job, read_job_file
 from otaclient.cli.job_options import JobOptions
 from otaclient.cli.job_plan import plan_text, reach
 from otaclient.cli.listing import Kind, print_made, say
-from otaclient.cli.options import BackendName, OutputFormat, Profile, Yes
+from otaclient.cli.options import ActFor, BackendName, OutputFormat, Profile, Yes
 from otaclient.cli.output import Column
 from otaclient.models import JobId, NewJob
 from otaclient.protocols import Backend, Capability
@@ -45,6 +45,7 @@ async def create_job(
     idempotency_key: Annotated[
         str | None, Parameter(help="A text of yours for this job: the same one again creates no second job.")
     ] = None,
+    owner: ActFor = None,
     yes: Yes = False,
     backend: BackendName = None,
     profile: Profile = None,
@@ -54,12 +55,13 @@ async def create_job(
     fields = {} if file is None else read_job_file(file)
     job = new_job(merged(fields, (options or JobOptions()).fields()))
     check_can_ask(yes=yes)
-    async with connect(backend, profile=profile) as client:
+    async with connect(backend, profile=profile) as opened:
+        client = opened if owner is None else opened.with_options(owner_id=owner)
         require(client, Capability.JOBS_CREATE)
         if job.hold:
             require(client, Capability.JOBS_HOLD, instead="its jobs cannot wait for a start; leave --hold out")
         await _show(client, job)
-        confirm("Create it?", yes=yes)
+        await confirm("Create it?", yes=yes)
         job_id = await client.jobs.create(job, idempotency_key=idempotency_key)
         await print_made(_CREATED, _Created(backend=client.label, job_id=job_id), job_id, format)
         if sys.stdout.isatty():

@@ -71,10 +71,9 @@ async def _count(client: Backend, query: DeviceUpgradeQuery) -> int:
     """Return how many devices match: the vendor's own number where it counts exactly them, else one by one."""
     listing, source = client.devices.search(query), client.reads(query)
     if not source.filtered_here and len(source.partitions()) == 1:
-        async for page in listing.pages(page_size=1):
-            if page.total is None:
-                break
-            return page.total
+        first = await anext(listing.pages(page_size=1), None)
+        if first is not None and first.total is not None:
+            return first.total
     count = 0
     async with ProgressBar("Counting devices", unit="devices") as bar:
         async for page in listing.pages():

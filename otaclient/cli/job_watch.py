@@ -122,7 +122,7 @@ async def _print_lines(followed: _Followed) -> None:
 async def _draw(followed: _Followed) -> None:
     async with ProgressBar("", unit="devices", prominent=True) as bar:
         async for change in followed.changes():
-            bar.update(_finished(change), change.total, what=change.status.value)
+            bar.update(_finished(change), change.total, what=change.status.value.replace("_", " "))
     last = followed.last
     if last is not None:
         await StandardOutput().write(f"{_words(last)}\n{_failure_lines(last)}")

@@ -277,7 +277,7 @@ async def _confirmed(client: Backend, job_id: str, question: str, *, yes: bool) 
         return
     job = await client.jobs.get(job_id)
     name = "" if job.name is None else f" {str(job.name)!r}"
-    confirm(question.replace(_JOB, f"job {job_id}{name} ({job.status.value}) on {client.label}"), yes=yes)
+    await confirm(question.replace(_JOB, f"job {job_id}{name} ({job.status.value}) on {client.label}"), yes=yes)
 
 
 def _counted(devices: tuple[str, ...]) -> str:

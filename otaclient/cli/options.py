@@ -12,6 +12,7 @@ from otaclient.cli.failures import UsageError
 from otaclient.cli.output import Format
 
 __all__ = [
+    "ActFor",
     "BackendName",
     "BackendNames",
     "Concurrency",
@@ -64,6 +65,10 @@ Products: TypeAlias = Annotated[
 ]
 Owner: TypeAlias = Annotated[
     str | None, Parameter(name="--owner", help="Only of this organisation or resource space, by its identifier.")
+]
+ActFor: TypeAlias = Annotated[
+    str | None,
+    Parameter(name="--owner", help="The organisation or resource space to create it in, unless that of the settings."),
 ]
 Yes: TypeAlias = Annotated[
     bool, Parameter(name="--yes", alias="-y", negative="", show_default=False, help="Do not ask.")

@@ -11,7 +11,7 @@ from cyclopts import Parameter, validators
 from otaclient.cli.connect import connect, require
 from otaclient.cli.failures import UsageError
 from otaclient.cli.listing import Kind, print_made, say
-from otaclient.cli.options import BackendName, OutputFormat, Profile, pairs
+from otaclient.cli.options import ActFor, BackendName, OutputFormat, Profile, pairs
 from otaclient.cli.output import Column, plain
 from otaclient.cli.progress import ProgressBar
 from otaclient.files import DIGEST_ALGORITHMS, PIECE_BYTES, hasher
@@ -106,6 +106,7 @@ async def upload_firmware(
     timeout: Annotated[
         float, Parameter(validator=validators.Number(gt=0), help="How many seconds the upload may take.")
     ] = 600.0,
+    owner: ActFor = None,
     backend: BackendName = None,
     profile: Profile = None,
     format: OutputFormat = None,  # noqa: A002 - the option's name is a contract
@@ -129,7 +130,7 @@ async def upload_firmware(
                 instead="the vendor takes no file; put it where the vendor finds it, and give --location",
             )
         _show(firmware, [] if file is None else await _measured(file, firmware.checksum))
-        client = opened.with_options(timeout_seconds=timeout)
+        client = opened.with_options(timeout_seconds=timeout, owner_id=owner)
         async with ProgressBar(f"Uploading {file.name}" if file else "Creating the firmware", unit=""):
             firmware_id = await client.firmware.create(firmware, content=file)
         await print_made(_UPLOADED, _Uploaded(backend=client.label, firmware_id=firmware_id), firmware_id, format)

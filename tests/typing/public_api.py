@@ -14,12 +14,18 @@ from otaclient import (
     DeviceUpgrade,
     DeviceUpgradeQuery,
     Firmware,
+    FirmwareId,
     FirmwareQuery,
     Job,
     JobId,
+    JobProgress,
     JobQuery,
+    JobScope,
     JobStatus,
     Limits,
+    LocalizedText,
+    NewFirmware,
+    NewJob,
     Outcome,
     Page,
     Paged,
@@ -28,7 +34,16 @@ from otaclient import (
     TransportOptions,
 )
 from otaclient_enos import EnosBackend, EnosConfig
-from otaclient_iotda import AkSkCredentials, IotdaBackend, IotdaConfig, PasswordCredentials, TokenCredentials
+from otaclient_iotda import (
+    AkSkCredentials,
+    DeviceSearchResult,
+    IotdaBackend,
+    IotdaConfig,
+    OtaModule,
+    PasswordCredentials,
+    TargetOutcome,
+    TokenCredentials,
+)
 
 
 async def open_clients(session: aiohttp.ClientSession) -> None:
@@ -50,6 +65,25 @@ async def open_clients(session: aiohttp.ClientSession) -> None:
             IotdaConfig(endpoint="https://iotda.example", project_id="p", credentials=credentials)
         ) as iotda:
             assert_type(iotda, IotdaBackend)
+            assert_type(await iotda.confirm_job("65d31bf2581ed33a42a58d76", ["d1"]), tuple[TargetOutcome, ...])
+            assert_type(await iotda.search_devices("select * from device"), DeviceSearchResult)
+            assert_type(await iotda.modules.get("m"), OtaModule)
+
+
+async def write(backend: Backend, content: bytes) -> None:
+    """Create, follow, end."""
+    firmware_id = await backend.firmware.create(NewFirmware(version="2.0", product_id="p"), content)
+    assert_type(firmware_id, FirmwareId)
+    new = NewJob(name=LocalizedText(default="n"), firmware_ids=(firmware_id,), scope=JobScope(devices=("d",)))
+    job_id = await backend.jobs.create(new)
+    assert_type(job_id, JobId)
+    async for progress in backend.jobs.watch(job_id, interval_seconds=5):
+        assert_type(progress, JobProgress)
+    assert_type(await backend.jobs.wait(job_id, timeout_seconds=60), JobProgress)
+    async for task in backend.jobs.tasks(DeviceTaskQuery(job_id=job_id, statuses=["failed"])):
+        assert_type(task, DeviceTask)
+        await backend.jobs.retry_tasks(job_id, [task])
+    await backend.jobs.cancel_tasks(job_id, ["d"])
 
 
 async def read(backend: Backend) -> None:

@@ -17,16 +17,28 @@ from rich.console import Console
 
 import otaclient.cli
 from otaclient.cli import progress
-from otaclient.cli.failures import ExitCode, UsageError, exit_code, leaf, one_line
-from otaclient.cli.options import chosen_format, instant, moved_to_end
+from otaclient.cli.failures import DeclinedError, ExitCode, UsageError, exit_code, leaf, one_line, whole_lines
+from otaclient.cli.options import (
+    chosen_format,
+    device_list,
+    examples,
+    instant,
+    moved_to_end,
+    pairs,
+    without_verbose,
+)
 from otaclient.cli.output import Format
 from otaclient.cli.progress import ProgressBar, error_console
 from otaclient.cli.sink import FileSink, StandardOutput, sink_for, write_file
 from otaclient.errors import (
+    AuthenticationError,
     ConfigurationError,
+    IntegrityError,
     InvalidQueryError,
     NotFoundError,
+    OtaError,
     PayloadError,
+    ResponseLostError,
     UnsupportedOperationError,
 )
 
@@ -44,6 +56,7 @@ from otaclient.errors import (
         (NotFoundError("x", status=404), ExitCode.FAILED),
         (OSError(28, "No space left on device"), ExitCode.FAILED),
         (KeyError("x"), ExitCode.FAILED),
+        (DeclinedError(), ExitCode.FAILED),
     ],
 )
 def test_exit_codes_tell_usage_from_failure(error: Exception, code: ExitCode) -> None:
@@ -71,11 +84,85 @@ def test_first_error_of_nested_groups_is_the_one_to_tell() -> None:
         (KeyError("x"), "unexpected KeyError: 'x'; this is a fault of otaclient, please report it"),
         (PayloadError("no page", excerpt="<html>\n<body>"), "no page; the body begins '<html>\\n<body>'"),
         (NotFoundError("two\nlines \x1b[2J"), "two lines \\x1b[2J"),
+        (DeclinedError(), "not confirmed: nothing was done"),
     ],
 )
 def test_every_failure_is_one_line(error: Exception, line: str) -> None:
     """Failures are one printable line."""
     assert one_line(error) == line
+
+
+CANONICAL = "verify aksk signature fail, canonicalRequest:GET|/v5/iot/" + "0a1b|" * 120
+REFUSED = AuthenticationError(
+    f"the vendor does not accept the credentials: {CANONICAL}; check access_key and this machine's clock",
+    operation="jobs.search",
+    backend="iotda",
+    status=401,
+    vendor_code="APIGW.0301",
+    vendor_message=CANONICAL,
+    request_id="r1",
+)
+
+
+def whole_line(error: Exception) -> str:
+    """Return all of it."""
+    with whole_lines(wanted=True):
+        return one_line(error)
+
+
+def test_long_words_of_a_vendor_are_cut_and_the_remedy_stays() -> None:
+    """A vendor's page-long answer does not hide what to do; all of it can be had."""
+    line = one_line(REFUSED)
+    assert line.startswith("iotda jobs.search: the vendor does not accept the credentials: verify aksk signature fail")
+    assert line.endswith(
+        "…; check access_key and this machine's clock (HTTP 401, code APIGW.0301, request r1); --verbose shows all"
+    )
+    assert len(line) <= 300 + len("; --verbose shows all")
+    assert CANONICAL in whole_line(REFUSED)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PayloadError("no page", excerpt="x" * 500),
+        ResponseLostError("x" * 500),
+        NotFoundError("x" * 500, status=404),
+        NotFoundError("x" * 400 + "y" * 70, status=404, vendor_message="y" * 70),
+        KeyError("x" * 500),
+        OSError("x" * 500),
+    ],
+)
+def test_long_words_of_others_are_cut_in_the_middle(error: Exception) -> None:
+    """Where it is not known which words matter, the beginning and the end stay."""
+    line, whole = one_line(error), whole_line(error)
+    assert len(line) < 330 < len(whole)
+    head, _, tail = line.removesuffix("; --verbose shows all").partition(" … ")
+    assert whole.startswith(head)
+    assert whole.endswith(tail[-20:])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UsageError("x" * 500),
+        ConfigurationError("x" * 500),
+        InvalidQueryError("x" * 500),
+        IntegrityError(f"has {'a' * 64}, not {'b' * 64}{' ' * 300}"),
+        NotFoundError("x" * 250 + "too short to be cut", status=404, vendor_message="too short to be cut"),
+    ],
+)
+def test_our_own_words_are_never_cut(error: Exception) -> None:
+    """Our messages hold the rule and the remedy, and digests that one compares."""
+    assert one_line(error) == whole_line(error)
+
+
+@given(text=st.text(), said=st.text(), whole=st.booleans())
+def test_failures_are_one_line_of_bounded_length(text: str, said: str, whole: bool) -> None:
+    """Whatever a vendor says, one printable line comes of it."""
+    error = OtaError(f"{text}{said}", status=400, vendor_message=said)
+    line = whole_line(error) if whole else one_line(error)
+    assert line.isprintable()
+    assert whole or len(line) <= 330
 
 
 # --- options ---------------------------------------------------------------------------------------------------------
@@ -125,6 +212,57 @@ def test_instants_need_a_time_zone() -> None:
         instant("2026-01-31", option="--x")
     with pytest.raises(UsageError, match=r"--x 'soon' is no instant"):
         instant("soon", option="--x")
+
+
+@pytest.mark.parametrize(
+    ("words", "rest", "verbose"),
+    [
+        ([], [], False),
+        (["jobs", "list", "--verbose"], ["jobs", "list"], True),
+        (["--verbose", "jobs", "list"], ["jobs", "list"], True),
+        (["jobs", "show", "--", "--verbose"], ["jobs", "show", "--", "--verbose"], False),
+    ],
+)
+def test_verbose_may_stand_anywhere(words: list[str], rest: list[str], verbose: bool) -> None:
+    """``--verbose`` is no command's own option; behind ``--`` it is a plain word."""
+    assert without_verbose(words) == (rest, verbose)
+
+
+def test_examples_are_whole_calls() -> None:
+    """An example begins with the program's name."""
+    assert examples("demo") == "Example:\n  otaclient demo"
+    assert examples("a", "b").splitlines() == ["Examples:", "  otaclient a", "  otaclient b"]
+
+
+def test_devices_come_from_words_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Devices are words, lines of a file, or lines of standard input; blank lines are none."""
+    file = tmp_path / "devices.txt"
+    file.write_text("\ufeffb\r\n\n  c \n", encoding="utf-8")
+    assert device_list(["a"], file) == ("a", "b", "c")
+    monkeypatch.setattr("sys.stdin", io.StringIO("d\n"))
+    assert device_list([], Path("-")) == ("d",)
+
+
+def test_device_lists_that_cannot_be_meant_are_refused(tmp_path: Path) -> None:
+    """No device, an empty one, one named twice, a file that cannot be read: nothing is guessed."""
+    empty, binary = tmp_path / "empty.txt", tmp_path / "binary.txt"
+    empty.write_text("\n \n")
+    binary.write_bytes(b"\xff\xfe")
+    for named, file, said in (
+        ([], None, "no device is named"),
+        ([], empty, "no device is named"),
+        (["a", ""], None, "one of the devices is an empty text"),
+        (["a", "b", "a"], None, "the device 'a' is named twice"),
+        (["a"], tmp_path / "none.txt", "none.txt cannot be read: No such file"),
+        (["a"], binary, "binary.txt is no text in UTF-8"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            device_list(named, file)
+
+
+def test_pairs_gather_the_values_of_each_key() -> None:
+    """A key may come several times; a value may hold anything."""
+    assert pairs(["a=1", "b=", "a=x=y"], option="--tag") == {"a": ("1", "x=y"), "b": ("",)}
 
 
 # --- sinks -----------------------------------------------------------------------------------------------------------

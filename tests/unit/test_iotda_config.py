@@ -199,3 +199,23 @@ def test_missing_credentials_are_named(settings: dict[str, str], missing: str) -
     with pytest.raises(ConfigurationError, match=missing) as caught:
         loaded(PROJECT_ID="p1", **settings)
     assert f"OTACLIENT_IOTDA_{missing.split()[1].upper()}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "given", "region"),
+    [
+        ("https://iotda.cn-north-4.myhuaweicloud.com", None, "cn-north-4"),
+        ("https://9bc34abcde.st1.iotda-app.cn-east-3.myhuaweicloud.com", None, "cn-east-3"),
+        ("https://iotda.cn-north-4.myhuaweicloud.com", "cn-south-1", "cn-south-1"),
+        ("http://127.0.0.1:8099", None, None),
+    ],
+)
+def test_the_region_is_that_of_the_credentials_or_the_host(
+    endpoint: str, given: str | None, region: str | None
+) -> None:
+    """An address of one's own names none."""
+    keys = AkSkCredentials(access_key="AK", secret_key="SK", region=given)
+    assert IotdaConfig(endpoint=endpoint, project_id="p1", credentials=keys).region == region
+    token = TokenCredentials(token="t")
+    named = None if region is None else IotdaConfig(endpoint=endpoint, project_id="p1", credentials=token).region
+    assert named == (None if region is None else endpoint.split(".")[-3])
