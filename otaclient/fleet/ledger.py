@@ -115,7 +115,7 @@ class Certificate:
     filtered: int
     """Rows left out because a filter that the vendor cannot apply did not match."""
     duplicates: int
-    """Rows seen again."""
+    """Rows seen again, most of them because neighbouring reads overlap for the proof."""
     changed: int
     """Those of them that differed from the first sighting."""
     bad_rows: int
@@ -140,7 +140,7 @@ class Certificate:
             f"{self.throttles:,} throttles, {self.repairs:,} repairs), {self.bytes:,} bytes"
         )
         rows = (
-            f"{self.duplicates:,} duplicates ({self.changed:,} changed), {self.filtered:,} filtered here, "
+            f"{self.duplicates:,} rows seen again ({self.changed:,} changed), {self.filtered:,} filtered here, "
             f"{self.bad_rows:,} bad rows"
         )
         return f"{head}{reasons}\n  {cost}\n  {rows}"
