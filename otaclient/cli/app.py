@@ -39,7 +39,7 @@ app = App(
     help_epilogue=examples("demo", "jobs list --backend enos --help", "doctor") + _GLOBAL_OPTIONS,
 )
 app.command(demo, help_epilogue=examples("demo --devices 2000 --seed 7"))
-app.command(emulator, help_epilogue=examples("emulator enos --port 8080 --devices 20000"))
+app.command(emulator, help_epilogue=examples("emulator enos --port 8080 --devices 20000 --speed 10"))
 app.command(backends, help_epilogue=examples("backends --profile plant-7"))
 app.command(doctor, help_epilogue=examples("doctor", "doctor --backend iotda --format json"))
 app.command(firmware.app)

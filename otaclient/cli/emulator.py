@@ -13,7 +13,7 @@ from cyclopts import Parameter, validators
 from otaclient.cli.failures import UsageError
 from otaclient.cli.listing import say
 from otaclient.cli.sink import StandardOutput
-from otaclient.emulator import EmulatorServer, Fleet
+from otaclient.emulator import EmulatorServer, Fleet, JobPlan
 
 __all__ = ["Devices", "Seed", "emulator", "emulator_class", "emulator_names", "generated_fleet"]
 
@@ -65,6 +65,9 @@ async def emulator(
     ] = "127.0.0.1",
     devices: Devices = 20_000,
     seed: Seed = 7,
+    speed: Annotated[
+        float, Parameter(validator=validators.Number(gt=0), help="How many times faster than life devices upgrade.")
+    ] = 1.0,
 ) -> None:
     """Run one vendor's emulator until Ctrl-C; print its address and the variables that point the client at it.
 
@@ -76,7 +79,7 @@ async def emulator(
     server_class = emulator_class(vendor)
     fleet = await generated_fleet(devices, seed)
     try:
-        server = server_class(fleet, host=host, port=port)
+        server = server_class(fleet, host=host, port=port, plan=JobPlan(speed=speed))
         await server.start()
     except OSError as error:
         raise UsageError(
