@@ -22,6 +22,9 @@ from otaclient.reads import Markers, MarkerWindow, PageNumbers, PageWindow, Pagi
 from support.adversary import Drift, Result, Vendor, drive
 
 SCANS = int(os.environ.get("OTACLIENT_ADVERSARY_SCANS", "2000"))
+# Thousands of scans take their time, more so on a busy machine and under a coverage tracer.
+pytestmark = pytest.mark.timeout(900)
+
 PAGES = PageNumbers(largest_page=50, default_page=50)
 MARKERS = Markers(largest_page=20, default_page=20, largest_offset=100)
 

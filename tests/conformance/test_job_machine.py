@@ -22,6 +22,9 @@ from otaclient import (
 from otaclient.emulator import Fleet, JobPlan
 from support.live import Live, live
 
+# Many lives of many jobs take their time, more so on a busy machine and under a coverage tracer.
+pytestmark = pytest.mark.timeout(600)
+
 FLEET = Fleet.generate(devices=500, seed=33)
 OPEN = {TaskStatus.PENDING, TaskStatus.PUBLISHED, TaskStatus.UPGRADING, TaskStatus.RETRYING}
 
