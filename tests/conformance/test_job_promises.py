@@ -11,6 +11,7 @@ from otaclient import (
     ConflictError,
     DeviceTaskQuery,
     DeviceUpgradeQuery,
+    FirmwareQuery,
     InvalidQueryError,
     JobQuery,
     JobScope,
@@ -147,6 +148,57 @@ async def test_stop_and_delete(vendor: Live) -> None:
     with pytest.raises(NotFoundError):
         await jobs.get(job_id)
     assert job_id not in {job.job_id async for page in jobs.search().pages(settled=True) for job in page.items}
+
+
+async def test_a_firmware_comes_and_goes(vendor: Live) -> None:
+    """Created once, found by its identifier and by a search, refused a second time, deleted for good."""
+    firmware = vendor.backend.firmware
+    if vendor.name == "iotda":  # a package belongs to a resource space, which its creator names
+        owner = (await firmware.search().first(1))[0].owner_id
+        firmware = vendor.backend.with_options(owner_id=owner).firmware
+    new, content = await vendor.new_firmware("77.1")
+    firmware_id = await firmware.create(new, content)
+    found = await firmware.get(firmware_id)
+    assert (found.version, found.product_id) == ("77.1", new.product_id)
+    pages = firmware.search(FirmwareQuery(version="77.1")).pages(settled=True)
+    assert [item.firmware_id async for page in pages for item in page.items] == [firmware_id]
+    with pytest.raises(ConflictError):
+        await firmware.create(new, content)
+    await firmware.delete(firmware_id)
+    with pytest.raises(NotFoundError):
+        await firmware.get(firmware_id)
+    with pytest.raises(NotFoundError):
+        await firmware.delete(firmware_id)
+
+
+async def test_a_stopped_job_is_started_again_or_refused(vendor: Live) -> None:
+    """Where stopped jobs can go on they do, to the end; where they cannot, that is a conflict."""
+    new, _, _ = await vendor.new_job(3)
+    jobs = vendor.backend.jobs
+    job_id = await jobs.create(new)
+    await jobs.stop(job_id)
+    vendor.clock.advance(60)
+    if vendor.name == "iotda":
+        with pytest.raises(ConflictError):
+            await jobs.start(job_id)
+        return
+    await jobs.start(job_id)
+    with pytest.raises(ConflictError):
+        await jobs.start(job_id)
+    assert (await jobs.wait(job_id, timeout_seconds=LONG_ENOUGH)).succeeded == 3
+
+
+async def test_fetch_each_over_devices(vendor: Live) -> None:
+    """Bounded fan-out over single devices, where the vendor can look one up; else every outcome is the refusal."""
+    _, devices = await vendor.choose(20)
+    keys = [device.device_id for device in devices]
+    async with otaclient.fetch_each(keys, vendor.backend.devices.get, concurrency=5) as outcomes:
+        found = {outcome.key: outcome async for outcome in outcomes}
+    assert set(found) == set(keys)
+    if Capability.DEVICES_GET in vendor.backend.capabilities:
+        assert {key: outcome.unwrap() for key, outcome in found.items()} == {d.device_id: d for d in devices}
+    else:
+        assert all(isinstance(outcome.error, UnsupportedOperationError) for outcome in found.values())
 
 
 async def test_a_held_job_waits_for_its_start(vendor: Live) -> None:

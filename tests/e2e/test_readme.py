@@ -34,6 +34,17 @@ async def test_the_example_runs_as_it_stands(tmp_path: Path) -> None:
     assert "('iotda', " in output
 
 
+async def test_the_fan_out_runs_as_it_stands(tmp_path: Path) -> None:
+    """The second example prints the progress of every running job."""
+    script = tmp_path / "example.py"
+    script.write_text(blocks("python")[1], encoding="utf-8")
+    async with EnosEmulator(Fleet.generate(devices=300, seed=5)) as enos:
+        environment = {**enos.environment(), "PYTHONWARNINGS": "error"}
+        done = await anyio.run_process([sys.executable, str(script)], env=environment, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert "JobProgress(status=<JobStatus." in done.stdout.decode()
+
+
 def test_the_example_is_short() -> None:
     """About twenty lines that do something."""
     lines = [line for line in blocks("python")[0].splitlines() if line.strip()]

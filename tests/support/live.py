@@ -8,8 +8,17 @@ from typing import Any
 import attrs
 
 from otaclient.emulator import Fleet, JobPlan, ManualClock
-from otaclient.models import DeviceUpgrade, Firmware, FirmwareKind, JobPolicy, JobScope, LocalizedText, NewJob
-from otaclient.protocols import Backend
+from otaclient.models import (
+    DeviceUpgrade,
+    Firmware,
+    FirmwareKind,
+    JobPolicy,
+    JobScope,
+    LocalizedText,
+    NewFirmware,
+    NewJob,
+)
+from otaclient.protocols import Backend, Capability
 from otaclient.queries import DeviceUpgradeQuery, FirmwareQuery
 from otaclient.registry import backend_plugin
 from otaclient.transport.aiohttp_transport import AiohttpTransport
@@ -65,6 +74,14 @@ class Live:
             if len(fit) >= count:
                 return firmware, fit[:count]
         raise AssertionError("the fleet has no firmware that fits so many devices")
+
+    async def new_firmware(self, version: str) -> tuple[NewFirmware, bytes | None]:
+        """Return a firmware that does not exist yet, and its content where the vendor takes that."""
+        firmware, _ = await self.choose(1)
+        new = NewFirmware(version=version, product_id=firmware.product_id)
+        if Capability.FIRMWARE_UPLOAD in self.backend.capabilities:
+            return attrs.evolve(new, name=LocalizedText(default=f"new_{version}")), b"bytes of a firmware" * 100
+        return attrs.evolve(new, location="obs://bucket/folder/new.bin?region=cn-north-4"), None
 
     async def new_job(self, count: int, **fields: Any) -> tuple[NewJob, Firmware, list[DeviceUpgrade]]:
         """Return a job over so many devices, not created yet."""
