@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from enum import Enum
 
 from otaclient.errors import InvalidQueryError
-from otaclient.fleet.chain import Chain
+from otaclient.fleet.chain import SAFE_JOIN_ROWS, Chain
 from otaclient.fleet.proof import Doubt, Findings
 from otaclient.fleet.walks import Ticket, Tickets
 from otaclient.paging import next_window
@@ -108,7 +108,7 @@ class CertifiedMarkerWalk:
         if not self._wave or len(self._tickets) >= self._concurrency:
             return None
         self._findings.read(repair=self._repairing)
-        return self._tickets.hand_out(self._wave.pop(0), repair=self._repairing)
+        return self._tickets.hand_out(self._wave.pop(0))
 
     def arrived(self, ticket: Ticket, /) -> None:
         """Take in a page; behind the last offset of a wave the next wave begins at once.
@@ -189,7 +189,7 @@ class CertifiedMarkerWalk:
             return False
         if match.repeated:
             self._findings.note(Doubt.REPEATED)
-        if not on_marker and match.shared < 2:
+        if not on_marker and match.shared < SAFE_JOIN_ROWS:
             if not facts.rows or not self._findings.is_spent:
                 # On its own marker the next read is joined without a shared row, so a gap closes with one read.
                 self._repairing = True

@@ -12,7 +12,7 @@ from functools import lru_cache
 import attrs
 
 from otaclient.errors import InvalidQueryError
-from otaclient.fleet.chain import Chain, Match
+from otaclient.fleet.chain import SAFE_JOIN_ROWS, Chain, Match
 from otaclient.fleet.proof import Doubt, Findings
 from otaclient.fleet.walks import Ticket, Tickets
 from otaclient.paging import next_window
@@ -163,7 +163,7 @@ class CertifiedPageWalk:
         window = self._next_window()
         self._covered = _end(window)
         self._findings.read(repair=repair)
-        return self._tickets.hand_out(window, repair=repair)
+        return self._tickets.hand_out(window)
 
     def _may_run_ahead(self) -> bool:
         return (
@@ -248,7 +248,7 @@ class CertifiedPageWalk:
         if not match.in_order:
             self._findings.note(Doubt.ORDER)
         # Rows in another order than before contradict the assumption, but the read is connected all the same.
-        if (match.shared < 2 and window.number > 1) or match.repeated:
+        if match.repeated or (not match.joins and window.number > 1):
             if not self._findings.is_spent:
                 self._tickets.drop_all()
                 self._pace.missed()
@@ -308,7 +308,7 @@ class CertifiedPageWalk:
             self._findings.note(Doubt.REPEATED)
         self._chain.add(read.keys, at_head=True)
         self._head_reads += 1
-        if self._head_reads > 1 and match.shared < 2:
+        if self._head_reads > 1 and match.shared < SAFE_JOIN_ROWS:
             self._findings.note(Doubt.CLOSING)
         if read.is_end or not read.rows:
             self._phase = _Phase.DONE  # one read of everything: whatever is listed is in it
@@ -332,7 +332,7 @@ class CertifiedPageWalk:
 def _doubt_of(match: Match) -> Doubt:
     if match.repeated:
         return Doubt.REPEATED
-    return Doubt.WEAK_JOIN if match.shared else Doubt.GAP
+    return Doubt.WEAK_JOIN if match.is_weak else Doubt.GAP
 
 
 def _check_advance(largest: int, overlap: int) -> None:

@@ -14,10 +14,10 @@ from typing import Protocol
 
 import attrs
 
-__all__ = ["Chain", "ExactRanks", "Match", "NeighbourRanks", "Ranks"]
+__all__ = ["SAFE_JOIN_ROWS", "Chain", "ExactRanks", "Match", "NeighbourRanks", "Ranks"]
 
 # One shared row proves as much as two; two in the same order also show that the order held between the reads.
-_SAFE_JOIN_ROWS = 2
+SAFE_JOIN_ROWS = 2
 
 
 @attrs.frozen
@@ -35,8 +35,8 @@ class Match:
 
     @property
     def joins(self) -> bool:
-        """Whether the read is safely joined."""
-        return self.shared >= _SAFE_JOIN_ROWS and self.in_order and not self.repeated
+        """Whether the read is safely joined; another order is a doubt of its own, but the reads are connected."""
+        return self.shared >= SAFE_JOIN_ROWS and not self.repeated
 
     @property
     def is_weak(self) -> bool:
@@ -117,7 +117,7 @@ class Chain:
         ranks = [self._ranks.get(key) for key in keys]
         known = [rank for rank in ranks if rank is not None]
         in_order = all(before <= behind for before, behind in pairwise(known))
-        tail = ranks[-_SAFE_JOIN_ROWS:]
+        tail = ranks[-SAFE_JOIN_ROWS:]
         return Match(
             shared=len(known),
             in_order=in_order,

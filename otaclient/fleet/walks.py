@@ -26,8 +26,6 @@ class Ticket:
     facts: PageFacts | None = None
     dropped: bool = False
     """Whether the walk has no more use for it."""
-    repair: bool = False
-    """Whether it is read only to close a gap."""
 
 
 class Walk(Protocol):
@@ -68,9 +66,9 @@ class Tickets:
     def __len__(self) -> int:
         return len(self._order)
 
-    def hand_out(self, window: Window, *, repair: bool = False) -> Ticket:
+    def hand_out(self, window: Window) -> Ticket:
         """Return a new ticket at the end of the order."""
-        ticket = Ticket(window, repair=repair)
+        ticket = Ticket(window)
         self._order.append(ticket)
         return ticket
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import otaclient
-from otaclient.emulator import Fleet, JobPlan, ManualClock
+from otaclient.emulator import Fleet, JobPlan
 from otaclient.errors import ConflictError, IntegrityError, NotFoundError, OutcomeUnknownError
 from otaclient.models import (
     Checksum,
@@ -39,25 +39,12 @@ from otaclient.transport.options import TransportOptions
 from otaclient.transport.session import Session
 from otaclient_enos import EnosBackend
 from otaclient_enos.emulator import EnosEmulator
-from support.clock import HandClock
+from support.live import SharedClock
 
 FLEET = Fleet.generate(devices=900, seed=5)
 CONTENT = os.urandom(3 * 1024 * 1024 + 77)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 NAME = LocalizedText(default="written_here", translations={"zh_CN": "固件"})
-
-
-class SharedClock(HandClock):
-    """The client's clock, which moves the service's along."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.service = ManualClock(self.now())
-
-    async def sleep(self, seconds: float) -> None:
-        """Let the time pass for both."""
-        await super().sleep(seconds)
-        self.service.advance(seconds)
 
 
 @attrs.frozen

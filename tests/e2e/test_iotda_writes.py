@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import otaclient
-from otaclient.emulator import Fleet, JobPlan, ManualClock
+from otaclient.emulator import Fleet, JobPlan
 from otaclient.errors import ConflictError, InvalidQueryError, NotFoundError, PermissionDeniedError
 from otaclient.models import (
     Checksum,
@@ -34,25 +34,12 @@ from otaclient.transport.options import TransportOptions
 from otaclient.transport.session import Session
 from otaclient_iotda import IotdaBackend, TargetsRefusedError
 from otaclient_iotda.emulator import IotdaEmulator
-from support.clock import HandClock
+from support.live import SharedClock
 
 FLEET = Fleet.generate(devices=900, seed=5)
 SELECT = "select * from device"
 COUNT = "select count(*) from device"
 DIGEST = "0d6afb7e939f0936f40afdc759b5a354ea5427ec250a47e7b904ab1ea800a01d"
-
-
-class SharedClock(HandClock):
-    """The client's clock, which moves the service's along."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.service = ManualClock(self.now())
-
-    async def sleep(self, seconds: float) -> None:
-        """Let the time pass for both."""
-        await super().sleep(seconds)
-        self.service.advance(seconds)
 
 
 @attrs.frozen
