@@ -190,7 +190,9 @@ def _message(
 def _said_otherwise(request: HttpRequest, response: HttpResponse) -> str | None:
     if request.operation in SECRET_BODIES:
         return None
-    return f"the body is no error in the vendor's form, it begins {excerpt(request, response)!r}"
+    # A gateway in trouble answers in forms of its own; anybody else who does is probably not the vendor.
+    remedy = "" if response.status >= 500 else " (check endpoint)"
+    return f"the body is no error in the vendor's form{remedy}, it begins {excerpt(request, response)!r}"
 
 
 def _facts(response: HttpResponse, envelope: _Envelope) -> dict[str, Any]:

@@ -284,6 +284,15 @@ def test_messages_name_the_subject() -> None:
     assert failed(404, {"error_code": "X"}).error.message == "the vendor does not know the address"
 
 
+@pytest.mark.parametrize(("status", "hinted"), [(404, True), (403, True), (501, False), (502, False)])
+def test_a_stranger_at_the_address_is_told_from_a_gateway_in_trouble(status: int, hinted: bool) -> None:
+    """A page that is no error of the vendor names the setting to check; that of a failing gateway does not."""
+    response = HttpResponse(status=status, body=b"<html>Not here</html>")
+    failure = classify(request("jobs.search"), response)
+    assert failure is not None
+    assert ("(check endpoint)" in failure.error.message) is hinted
+
+
 @pytest.mark.parametrize("status", [400, 401, 404])
 def test_a_refused_login_is_an_authentication_error(status: int) -> None:
     """Whatever the identity service cannot use or find is one of the user's settings."""
