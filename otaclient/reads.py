@@ -3,7 +3,8 @@
 A backend never decides which window comes next: it says what its vendor allows, fetches one window, and decodes it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import attrs
@@ -83,6 +84,11 @@ class Partition:
     """For people and events, such as ``product 8UhOTwV5``; empty where there is only one."""
     filters: Any = None
     """What the backend needs to fetch it; nobody else looks inside."""
+    between: "Callable[[datetime | None, datetime | None], Partition] | None" = attrs.field(
+        default=None, repr=False, eq=False
+    )
+    """Returns the part of this walk that registered after one instant and before another, ``None`` for an open end;
+    ``None`` where the vendor cannot tell. Whether the ends belong to it is left open, so neighbours must overlap."""
 
 
 @attrs.frozen(kw_only=True)

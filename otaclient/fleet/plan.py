@@ -1,13 +1,13 @@
 """What a scan is about to do: in words before it begins, and as walks when it does."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import attrs
 
 from otaclient.fleet.certified_markers import DEFAULT_MARKER_OVERLAP, CertifiedMarkerWalk, expected_marker_reads
 from otaclient.fleet.certified_pages import DEFAULT_PAGE_OVERLAP, CertifiedPageWalk, expected_page_reads
-from otaclient.fleet.chain import Chain, ExactRanks, NeighbourRanks
+from otaclient.fleet.chain import Chain
 from otaclient.fleet.proof import Findings
 from otaclient.fleet.walks import Walk, plain_walk
 from otaclient.reads import PageNumbers, Paging, ReadSource
@@ -33,16 +33,21 @@ class ProofOptions:
     concurrency: int = 16
 
 
-def walk_of(paging: Paging, findings: Findings, options: ProofOptions) -> Walk:
+def walk_of(paging: Paging, findings: Findings, options: ProofOptions, new_chain: Callable[[], Chain]) -> Walk:
     """Return the walk for a vendor's way of paging.
+
+    Args:
+        paging: The vendor's limits.
+        findings: Takes what kept the proof from closing.
+        options: What is to be proved.
+        new_chain: Makes the chain of one walk.
 
     Raises:
         InvalidQueryError: The vendor's pages are too small for the overlap.
     """
     if not options.certify:
         return plain_walk(paging)
-    # Reads come back out of order by as many as are in flight, so that many either way are neighbours.
-    chain = Chain(ExactRanks() if options.dedupe == "exact" else NeighbourRanks(2 * options.concurrency))
+    chain = new_chain()
     if isinstance(paging, PageNumbers):
         return CertifiedPageWalk(paging, chain, findings, concurrency=options.concurrency, overlap=options.overlap)
     return CertifiedMarkerWalk(paging, chain, findings, concurrency=options.concurrency, overlap=options.overlap)

@@ -27,10 +27,12 @@ class Findings:
 
     Args:
         repair_budget: The most reads beyond plain paging, as a share of those.
+        whole: What these are a part of: it hears of every doubt, read and repair.
     """
 
-    def __init__(self, repair_budget: float) -> None:
+    def __init__(self, repair_budget: float, *, whole: "Findings | None" = None) -> None:
         self._repair_budget = repair_budget
+        self._whole = whole
         self._plain_reads = 1
         self.doubts: Counter[Doubt] = Counter()
         self.reads = 0
@@ -39,6 +41,8 @@ class Findings:
     def note(self, doubt: Doubt) -> None:
         """Write down a reason against a certificate."""
         self.doubts[doubt] += 1
+        if self._whole is not None:
+            self._whole.note(doubt)
 
     def expect_plain(self, rows: int, *, largest_page: int) -> None:
         """Take in how many rows there are by now: growth is not held against the budget."""
@@ -48,6 +52,12 @@ class Findings:
         """Count a read."""
         self.reads += 1
         self.repairs += repair
+        if self._whole is not None:
+            self._whole.read(repair=repair)
+
+    def part(self) -> "Findings":
+        """Return the findings about one part of the walk, with a budget of its own."""
+        return Findings(self._repair_budget, whole=self)
 
     @property
     def is_spent(self) -> bool:

@@ -177,7 +177,7 @@ class Reader:
     async def _read(self, walker: Walker, ticket: Ticket) -> None:
         source = walker.target.source
         try:
-            raw = await source.fetch(walker.partition, ticket.window)
+            raw = await source.fetch(ticket.partition or walker.partition, ticket.window)
             if not ticket.dropped:
                 ticket.facts = source.facts(raw)
                 ticket.raw = raw

@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 
 from otaclient.errors import InvalidQueryError, OtaError
 from otaclient.events import DeviceChanged, PageRead, deliver
+from otaclient.fleet.chain import Chain, ExactRanks, NeighbourRanks
 from otaclient.fleet.ledger import (
     Certificate,
     CertificatePart,
@@ -219,7 +220,7 @@ class Scan(Generic[_T]):
 
     def _walker(self, target: Target, partition: Partition) -> Walker:
         findings = Findings(self._options.proof.repair_budget)
-        walk = walk_of(target.source.paging, findings, self._options.proof)
+        walk = walk_of(target.source.paging, findings, self._options.proof, self._new_chain)
         return Walker(target=target, partition=partition, walk=walk, findings=findings)
 
     async def __aenter__(self) -> Self:
@@ -314,6 +315,11 @@ class Scan(Generic[_T]):
         for _ in range(self._options.concurrency):
             self._tasks.start_soon(self._reader.work)
         return self._reader
+
+    def _new_chain(self) -> Chain:
+        # Reads come back out of order by as many as are in flight, so that many either way are neighbours.
+        options = self._options
+        return Chain(ExactRanks() if options.proof.dedupe == "exact" else NeighbourRanks(2 * options.concurrency))
 
     def _new_sightings(self) -> Sightings:
         # Pages can be consumed out of order by as many as are in flight, so that many either way are neighbours.

@@ -11,7 +11,7 @@ from typing import Protocol
 import attrs
 
 from otaclient.paging import next_window
-from otaclient.reads import Markers, MarkerWindow, PageFacts, PageNumbers, PageWindow, Paging, RawPage, Window
+from otaclient.reads import Markers, MarkerWindow, PageFacts, PageNumbers, PageWindow, Paging, Partition, RawPage, Window
 
 __all__ = ["PlainMarkerWalk", "PlainPageWalk", "Ticket", "Tickets", "Walk", "plain_walk"]
 
@@ -21,6 +21,8 @@ class Ticket:
     """One read of a walk."""
 
     window: Window
+    partition: Partition | None = None
+    """What to read it from, where that is not the walk's whole partition."""
     raw: RawPage | None = None
     """What came; ``None`` while it is under way, and after it was taken."""
     facts: PageFacts | None = None
