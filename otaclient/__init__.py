@@ -26,7 +26,8 @@ from otaclient.errors import (
 )
 from otaclient.fleet.fetcher import Outcome, fetch_each
 from otaclient.fleet.ledger import Certificate, Verdict
-from otaclient.fleet.scan import Scan, ScanProgress, scan
+from otaclient.fleet.plan import TargetPlan
+from otaclient.fleet.scan import Scan, ScanProgress, plan, scan
 from otaclient.models import (
     Checksum,
     Connection,
@@ -129,6 +130,7 @@ __all__ = [
     "ScanProgress",
     "Secret",
     "ServerError",
+    "TargetPlan",
     "TaskFailure",
     "TaskId",
     "TaskStatus",
@@ -140,5 +142,6 @@ __all__ = [
     "available_backends",
     "fetch_each",
     "open_backend",
+    "plan",
     "scan",
 ]

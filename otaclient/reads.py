@@ -89,6 +89,8 @@ class Partition:
     )
     """Returns the part of this walk that registered after one instant and before another, ``None`` for an open end;
     ``None`` where the vendor cannot tell. Whether the ends belong to it is left open, so neighbours must overlap."""
+    registered: tuple[datetime | None, datetime | None] = attrs.field(default=(None, None), eq=False)
+    """Between which instants the query asks for by itself; ``between`` never goes beyond."""
 
 
 @attrs.frozen(kw_only=True)
@@ -98,6 +100,8 @@ class RawPage:
     partition: Partition
     window: Window
     response: HttpResponse
+    other_requests: int = 0
+    """How many requests for something else it took to be able to read it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -121,6 +125,8 @@ class Rows(Generic[_RowT_co]):
 
     good: Sequence[_RowT_co]
     errors: Sequence[PayloadError] = ()
+    facts: PageFacts | None = None
+    """What the page says about itself, where that came out of the same reading."""
 
 
 class ReadSource(Protocol[_T]):
@@ -171,7 +177,7 @@ class ReadSource(Protocol[_T]):
         ...
 
     def keep(self, row: _T, /) -> bool:
-        """Tell whether a row matches the filters that the vendor could not apply."""
+        """Tell whether a row matches what the vendor could not filter; asked where ``filtered_here`` names anything."""
         ...
 
     def key(self, row: _T, /) -> str:

@@ -1,20 +1,17 @@
 """The client of EnOS: pure functions composed around the session."""
 
 from datetime import timedelta
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
 from otaclient.errors import ApiError, PayloadError, RateLimitedError
-from otaclient.events import Listener
 from otaclient.protocols import Backend, BackendPlugin, Capability, Query
 from otaclient.queries import DeviceTaskQuery, FirmwareQuery, JobQuery
 from otaclient.reads import ReadSource
-from otaclient.registry import open_session
+from otaclient.session_backend import SessionBackend
 from otaclient.transport.http import HttpRequest
 from otaclient.transport.limits import Limits
-from otaclient.transport.options import TransportOptions
 from otaclient.transport.retry import RetryPolicy
 from otaclient.transport.session import Dialect, Session
 from otaclient.transport.settling import WriteLag
@@ -31,9 +28,6 @@ from otaclient_enos.reads import concerning
 from otaclient_enos.requests import Organisation
 from otaclient_enos.responses import parse_token
 from otaclient_enos.signing import EnosSigner, TokenSigner
-
-if TYPE_CHECKING:
-    import aiohttp
 
 __all__ = ["EnosBackend", "EnosPlugin"]
 
@@ -63,7 +57,7 @@ _CAPABILITIES: Final = frozenset(
 )
 
 
-class EnosBackend:
+class EnosBackend(SessionBackend[EnosConfig]):
     """One EnOS organisation. Open it with :meth:`open` or :func:`otaclient.open_backend`.
 
     Args:
@@ -72,11 +66,13 @@ class EnosBackend:
         lag: Knows what was written by clients that share the session; a new one unless given.
     """
 
+    name = NAME
+
     def __init__(self, config: EnosConfig, session: Session, *, lag: WriteLag | None = None) -> None:
         dialect = session.dialect or _dialect(config, session)
-        self._config = config
+        super().__init__(config, session.speaking(dialect))
         self._account = Account(
-            session=session.speaking(dialect),
+            session=self._session,
             files=session.speaking(_files_dialect(config, dialect)),
             organisation=Organisation(org_id=config.org_id, api_version=config.api_version),
             lag=lag or WriteLag(READ_LAG_SECONDS, session.clock),
@@ -84,45 +80,6 @@ class EnosBackend:
         self._firmware = EnosFirmware(self._account)
         self._jobs = EnosJobs(self._account, self._firmware)
         self._devices = EnosDevices(self._account)
-
-    @classmethod
-    def open(
-        cls,
-        config: EnosConfig,
-        *,
-        label: str | None = None,
-        transport: TransportOptions = TransportOptions(),
-        session: "aiohttp.ClientSession | None" = None,
-        timeout_seconds: float | None = 30.0,
-        retry: RetryPolicy = RetryPolicy(),
-        limits: Limits = Limits(),
-        on_event: Listener | None = None,
-    ) -> Self:
-        """Return a client; nothing is sent yet. The options are those of :func:`otaclient.open_backend`.
-
-        Raises:
-            ConfigurationError: An option cannot be right.
-        """
-        opened = open_session(
-            label or NAME,
-            transport=transport,
-            session=session,
-            timeout_seconds=timeout_seconds,
-            retry=retry,
-            limits=limits,
-            on_event=on_event,
-        )
-        return cls(config, opened)
-
-    @property
-    def name(self) -> str:
-        """``enos``."""
-        return NAME
-
-    @property
-    def label(self) -> str:
-        """What tells this client from others of the same backend; every record carries it."""
-        return self._account.session.label
 
     @property
     def firmware(self) -> EnosFirmware:
@@ -143,19 +100,6 @@ class EnosBackend:
     def capabilities(self) -> frozenset[Capability]:
         """What this backend can do; everything else raises ``UnsupportedOperationError`` before any request."""
         return _CAPABILITIES
-
-    @property
-    def on_event(self) -> Listener | None:
-        """What is told of everything that happens; ``None`` for nobody."""
-        return self._account.session.on_event
-
-    async def authenticate(self) -> None:
-        """Get an access token now, so that the next call is a single request.
-
-        Raises:
-            AuthenticationError: The application's key or secret is wrong (codes 1002, 1003).
-        """
-        await self._account.session.authenticate()
 
     def reads(self, query: Query, /) -> ReadSource[Any]:
         """Return the raw reads behind a query, for bulk work.
@@ -195,23 +139,8 @@ class EnosBackend:
         config = self._config
         if owner_id is not None:
             config = attrs.evolve(config, org_id=checked_org_id(owner_id, setting="owner_id"))
-        session = self._account.session.with_options(timeout_seconds=timeout_seconds, retry=retry, limits=limits)
+        session = self._session.with_options(timeout_seconds=timeout_seconds, retry=retry, limits=limits)
         return type(self)(config, session, lag=self._account.lag)
-
-    async def aclose(self) -> None:
-        """Release the connections. Closing twice does no harm."""
-        await self._account.session.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        await self.aclose()
-
-    def __repr__(self) -> str:
-        return f"<EnosBackend {self.label!r} at {self._config.endpoint}>"
 
 
 @attrs.frozen

@@ -10,6 +10,7 @@ from typing import Any, Final, get_args
 
 import attrs
 
+from otaclient.decoding import Columns
 from otaclient.models import (
     Checksum,
     DeviceId,
@@ -50,6 +51,7 @@ from otaclient_enos.wire import (
 
 __all__ = [
     "CANCELLED_REMARK",
+    "DEVICE_COLUMNS",
     "JOB_KIND_WORDS",
     "JOB_STATUS_WORDS",
     "PARTIAL_SCOPE",
@@ -158,17 +160,23 @@ def job_from(record: JobRecord, *, backend: str) -> Job:
     )
 
 
+DEVICE_COLUMNS: Final = Columns(
+    struct=DeviceFirmware,
+    model=DeviceUpgrade,
+    taken={
+        "device_id": "asset_id",
+        "device_key": "device_key",
+        "product_id": "product_key",
+        "owner_id": "org_id",
+        "firmware_version": "firmware_version",
+        "upgrading": "is_upgrading",
+    },
+)
+
+
 def device_upgrade_from(info: DeviceFirmware, *, backend: str) -> DeviceUpgrade:
     """Return a ``DeviceFirmware`` struct as the shared model."""
-    return DeviceUpgrade(
-        backend=backend,
-        device_id=DeviceId(info.asset_id),
-        device_key=info.device_key,
-        product_id=info.product_key,
-        owner_id=info.org_id,
-        firmware_version=info.firmware_version,
-        upgrading=info.is_upgrading,
-    )
+    return DEVICE_COLUMNS.model_from(info, backend=backend)
 
 
 def device_task_from(info: TaskInfo, *, backend: str) -> DeviceTask:

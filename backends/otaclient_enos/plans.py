@@ -6,6 +6,7 @@ Device Upgrade".
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
+from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
@@ -87,7 +88,7 @@ _DEVICES: Final = Listing[DeviceUpgrade](
     build=requests.search_devices,
     struct=DeviceFirmware,
     model=device_upgrade_from,
-    key=lambda device: device.device_id,
+    key=attrgetter("device_id"),
 )
 _TASKS: Final = Listing[DeviceTask](
     operation="jobs.tasks",

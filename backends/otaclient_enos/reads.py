@@ -1,6 +1,6 @@
 """Listings: one page of a plan at a time, and how its rows become models."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Final, Generic, TypeVar
 
@@ -11,7 +11,7 @@ from otaclient.transport.session import Session
 from otaclient_enos import requests
 from otaclient_enos.plans import Plan
 from otaclient_enos.requests import Organisation
-from otaclient_enos.responses import page_facts, parse_rows
+from otaclient_enos.responses import fast_rows, page_facts, parse_rows
 
 __all__ = ["EnosReads", "concerning"]
 
@@ -28,6 +28,8 @@ class EnosReads(Generic[_T]):
         self._organisation = organisation
         self._plan = plan
         self._filters = tuple(plan.filters.values())
+        self.key: Callable[[_T], str] = plan.listing.key
+        """Returns a row's identifier: firmwareId, jobId, assetId, or job and assetId of a task."""
 
     @property
     def org_id(self) -> str:
@@ -79,8 +81,12 @@ class EnosReads(Generic[_T]):
     def decode(self, raw: RawPage, /) -> Rows[_T]:
         """Return all rows of the page, and an error for each that is not as documented."""
         label, listing = self._session.label, self._plan.listing
+        fast = fast_rows(raw.response, listing.struct, listing.model, label)
+        if fast is not None:
+            return fast
         with concerning(self.operation, label, attempts=raw.response.attempts):
-            good, errors = parse_rows(self._request(raw.partition, raw.window), raw.response, listing.struct)
+            request = self._request(raw.partition, raw.window)
+            good, errors = parse_rows(request, raw.response, listing.struct)
         for error in errors:
             error.during(operation=self.operation, backend=label, attempts=raw.response.attempts)
         return Rows(good=[listing.model(row, backend=label) for row in good], errors=errors)
@@ -88,10 +94,6 @@ class EnosReads(Generic[_T]):
     def keep(self, row: _T, /) -> bool:
         """Tell whether a row matches what the vendor could not filter."""
         return all(matches(row) for matches in self._filters)
-
-    def key(self, row: _T, /) -> str:
-        """Return the row's identifier: firmwareId, jobId, assetId, or job and assetId of a task."""
-        return self._plan.listing.key(row)
 
     def _request(self, partition: Partition, window: Window) -> HttpRequest:
         if not isinstance(window, PageWindow):

@@ -2,20 +2,17 @@
 
 from collections.abc import Sequence
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
-from otaclient.events import Listener
 from otaclient.models import JobId
 from otaclient.protocols import Backend, BackendPlugin, Capability, DeviceReference, Query
 from otaclient.queries import DeviceTaskQuery, FirmwareQuery, JobQuery
 from otaclient.reads import ReadSource
-from otaclient.registry import open_session
+from otaclient.session_backend import SessionBackend
 from otaclient.transport.http import Signer
 from otaclient.transport.limits import Limiter, Limits
-from otaclient.transport.options import TransportOptions
 from otaclient.transport.retry import RetryPolicy
 from otaclient.transport.session import Dialect, Session
 from otaclient.transport.settling import WriteLag
@@ -40,9 +37,6 @@ from otaclient_iotda.records import DeviceSearchResult, TargetOutcome
 from otaclient_iotda.responses import parse_token
 from otaclient_iotda.signing import KeySigner, TokenSigner, unsigned
 
-if TYPE_CHECKING:
-    import aiohttp
-
 __all__ = ["IotdaBackend", "IotdaPlugin"]
 
 # All but: the files themselves, and the versions that devices report.
@@ -53,7 +47,7 @@ _CAPABILITIES: Final = frozenset(Capability) - {
 }
 
 
-class IotdaBackend:
+class IotdaBackend(SessionBackend[IotdaConfig]):
     """One IoTDA project. Open it with :meth:`open` or :func:`otaclient.open_backend`.
 
     Args:
@@ -63,12 +57,14 @@ class IotdaBackend:
         pace: Knows when clients that share the session may search flexibly; a new one unless given.
     """
 
+    name = NAME
+
     def __init__(
         self, config: IotdaConfig, session: Session, *, lag: WriteLag | None = None, pace: Limiter | None = None
     ) -> None:
         spoken = session if session.dialect is not None else session.speaking(_dialect(config, session))
         clock = session.clock
-        self._config = config
+        super().__init__(config, spoken)
         self._pace = pace or search_pace(clock)
         self._account = Account(
             session=spoken,
@@ -82,45 +78,6 @@ class IotdaBackend:
         self._jobs = IotdaJobs(self._account, self._firmware)
         self._devices = IotdaDevices(self._account)
         self._modules = IotdaModules(self._account)
-
-    @classmethod
-    def open(
-        cls,
-        config: IotdaConfig,
-        *,
-        label: str | None = None,
-        transport: TransportOptions = TransportOptions(),
-        session: "aiohttp.ClientSession | None" = None,
-        timeout_seconds: float | None = 30.0,
-        retry: RetryPolicy = RetryPolicy(),
-        limits: Limits = Limits(),
-        on_event: Listener | None = None,
-    ) -> Self:
-        """Return a client; nothing is sent yet. The options are those of :func:`otaclient.open_backend`.
-
-        Raises:
-            ConfigurationError: An option cannot be right.
-        """
-        opened = open_session(
-            label or NAME,
-            transport=transport,
-            session=session,
-            timeout_seconds=timeout_seconds,
-            retry=retry,
-            limits=limits,
-            on_event=on_event,
-        )
-        return cls(config, opened)
-
-    @property
-    def name(self) -> str:
-        """``iotda``."""
-        return NAME
-
-    @property
-    def label(self) -> str:
-        """What tells this client from others of the same backend; every record carries it."""
-        return self._account.session.label
 
     @property
     def firmware(self) -> IotdaFirmware:
@@ -146,19 +103,6 @@ class IotdaBackend:
     def capabilities(self) -> frozenset[Capability]:
         """What this backend can do; everything else raises ``UnsupportedOperationError`` before any request."""
         return _CAPABILITIES
-
-    @property
-    def on_event(self) -> Listener | None:
-        """What is told of everything that happens; ``None`` for nobody."""
-        return self._account.session.on_event
-
-    async def authenticate(self) -> None:
-        """Get an access token now, where the credentials are a password; keys and ready tokens need no call.
-
-        Raises:
-            AuthenticationError: User name, password or domain is wrong.
-        """
-        await self._account.session.authenticate()
 
     def reads(self, query: Query, /) -> ReadSource[Any]:
         """Return the raw reads behind a query, for bulk work.
@@ -247,23 +191,8 @@ class IotdaBackend:
         config = self._config
         if owner_id is not None:
             config = attrs.evolve(config, app_id=checked_app_id(owner_id, setting="owner_id"))
-        session = self._account.session.with_options(timeout_seconds=timeout_seconds, retry=retry, limits=limits)
+        session = self._session.with_options(timeout_seconds=timeout_seconds, retry=retry, limits=limits)
         return type(self)(config, session, lag=self._account.lag, pace=self._pace)
-
-    async def aclose(self) -> None:
-        """Release the connections. Closing twice does no harm."""
-        await self._account.session.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        await self.aclose()
-
-    def __repr__(self) -> str:
-        return f"<IotdaBackend {self.label!r} at {self._config.endpoint}>"
 
 
 @attrs.frozen

@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 import attrs
 
+from otaclient.decoding import Columns
 from otaclient.models import (
     Checksum,
     Connection,
@@ -38,10 +39,12 @@ from otaclient_iotda.records import OtaModule
 
 __all__ = [
     "DETAIL_STATUS_WORD",
+    "DEVICE_COLUMNS",
     "JOB_STATUS_WORDS",
     "PACKAGE_TYPE",
     "TASK_STATUS",
     "TASK_TYPE",
+    "connection_from",
     "device_task_from",
     "device_upgrade_from",
     "firmware_from",
@@ -228,20 +231,31 @@ def module_from(module: wire.OtaModule, *, backend: str) -> OtaModule:
     )
 
 
-def device_upgrade_from(device: wire.Device | wire.SearchedDevice, *, backend: str) -> DeviceUpgrade:
-    """Map a device to the shared model. Whether it is being upgraded, no device says: that takes other calls."""
-    return DeviceUpgrade(
-        backend=backend,
-        device_id=DeviceId(device.device_id),
-        device_key=device.node_id,
-        product_id=device.product_id,
-        owner_id=device.app_id,
-        firmware_version=device.fw_version,
-        software_version=device.sw_version,
-        upgrading=None,
-        connection=None if device.status is None else _CONNECTION.get(device.status, Connection.UNKNOWN),
-        vendor_connection=device.status,
-    )
+def connection_from(word: str | None) -> Connection | None:
+    """Return a device's ``status`` as the shared enum."""
+    return None if word is None else _CONNECTION.get(word, Connection.UNKNOWN)
+
+
+DEVICE_COLUMNS: Final = Columns(
+    struct=wire.ListedDevice,
+    model=DeviceUpgrade,
+    # Whether it is being upgraded, no device says: that takes other calls.
+    taken={
+        "device_id": "device_id",
+        "device_key": "node_id",
+        "product_id": "product_id",
+        "owner_id": "app_id",
+        "firmware_version": "fw_version",
+        "software_version": "sw_version",
+        "vendor_connection": "status",
+    },
+    derived={"connection": ("vendor_connection", connection_from)},
+)
+
+
+def device_upgrade_from(device: wire.Device | wire.ListedDevice, *, backend: str) -> DeviceUpgrade:
+    """Map a device to the shared model."""
+    return DEVICE_COLUMNS.model_from(device, backend=backend)
 
 
 def instant_from(text: str | None) -> datetime | None:

@@ -1,7 +1,9 @@
 """Plans: how a query splits into walks, what the vendor filters, and what we do."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
+from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
@@ -78,9 +80,9 @@ _DEVICES: Final = _Listing[DeviceUpgrade](
     operation="devices.search",
     list_key="devices",
     build=requests.list_devices,
-    struct=wire.Device,
+    struct=wire.ListedDevice,
     model=device_upgrade_from,
-    key=lambda device: device.device_id,
+    key=attrgetter("device_id"),
 )
 _MODULES: Final = _Listing[OtaModule](
     operation="modules.search",
@@ -308,16 +310,32 @@ def plan_devices(query: DeviceUpgradeQuery, *, app_id: str | None = None) -> Pla
         filters["versions"] = lambda device: device.firmware_version in versions
     if query.upgrading is not None:
         filters["upgrading"] = lambda device: device.upgrading is query.upgrading
-    walks = {
-        _label(product): requests.device_filters(
-            product_id=product,
-            app_id=query.owner_id or app_id,
-            registered_after=query.registered_after,
-            registered_before=query.registered_before,
-        )
+    partitions = tuple(
+        _device_walk(query, product, app_id=query.owner_id or app_id, alone=len(query.products or ()) < 2)
         for product in query.products or (None,)
-    }
-    return Plan(listing=_DEVICES, partitions=_partitions(walks), filters=filters)
+    )
+    return Plan(listing=_DEVICES, partitions=partitions, filters=filters)
+
+
+def _device_walk(query: DeviceUpgradeQuery, product: str | None, *, app_id: str | None, alone: bool) -> Partition:
+    """Return the walk over one product; the vendor can list ranges of registration time, which never changes."""
+    label = "" if alone else _label(product)
+    own_after, own_before = query.registered_after, query.registered_before
+
+    def registered(after: datetime | None, before: datetime | None) -> Filters:
+        return requests.device_filters(
+            product_id=product,
+            app_id=app_id,
+            registered_after=max(filter(None, (after, own_after)), default=None),
+            registered_before=min(filter(None, (before, own_before)), default=None),
+        )
+
+    return Partition(
+        label=label,
+        filters=registered(None, None),
+        between=lambda after, before: Partition(label=label, filters=registered(after, before)),
+        registered=(own_after, own_before),
+    )
 
 
 def _label(*parts: str | None) -> str:

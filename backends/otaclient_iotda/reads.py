@@ -1,6 +1,6 @@
 """Listings: one page of a plan at a time, and how its rows become models."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
@@ -10,7 +10,7 @@ from otaclient.transport.http import HttpRequest
 from otaclient.transport.session import Session
 from otaclient_iotda.plans import Plan
 from otaclient_iotda.requests import PAGING
-from otaclient_iotda.responses import page_facts, parse_rows
+from otaclient_iotda.responses import fast_rows, page_facts, parse_rows
 
 __all__ = ["IotdaReads", "concerning"]
 
@@ -25,6 +25,8 @@ class IotdaReads(Generic[_T]):
         self._project_id = project_id
         self._plan = plan
         self._filters = tuple(plan.filters.values())
+        self.key: Callable[[_T], str] = plan.listing.key
+        """Returns a row's identifier: package_id, task_id, device_id, module_id, or task_id and target of a detail."""
 
     @property
     def operation(self) -> str:
@@ -76,6 +78,9 @@ class IotdaReads(Generic[_T]):
         """Return all rows of the page, and an error for each that is not as documented."""
         label, listing, attempts = self._session.label, self._plan.listing, raw.response.attempts
         with concerning(self.operation, label, attempts=attempts):
+            fast = fast_rows(raw.response, listing.struct, listing.model, label)
+            if fast is not None:
+                return fast
             request = self._request(raw.partition, raw.window)
             good, errors = parse_rows(listing.list_key, listing.struct, request, raw.response)
         for error in errors:
@@ -85,10 +90,6 @@ class IotdaReads(Generic[_T]):
     def keep(self, row: _T, /) -> bool:
         """Tell whether a row matches what the vendor could not filter."""
         return all(matches(row) for matches in self._filters)
-
-    def key(self, row: _T, /) -> str:
-        """Return the row's identifier: package_id, task_id, device_id, module_id, or task_id and target of a detail."""
-        return self._plan.listing.key(row)
 
     def _request(self, partition: Partition, window: Window) -> HttpRequest:
         return self._plan.listing.build(self._project_id, partition.filters, window)

@@ -33,8 +33,8 @@ class OpenUpgrades:
     project_id: str
     app_id: str | None
 
-    async def read(self) -> frozenset[str]:
-        """Return the device ids of all targets of open jobs that are waiting, in process, or to be tried again.
+    async def read(self) -> "UpgradingDevices":
+        """Return all targets of open jobs that are waiting, in process, or to be tried again.
 
         The jobs are those of the resource space. They are read in the order in which they and their targets go on, so
         that who goes on meanwhile is not overlooked; only a target that goes from waiting for another attempt back to
@@ -43,22 +43,40 @@ class OpenUpgrades:
         Raises:
             OtaError: See :meth:`otaclient.transport.session.Session.call`.
         """
-        jobs = self._paged(plan_open_jobs(app_id=self.app_id))
-        job_ids = {job.job_id: None async for job in jobs}
+        job_ids: dict[JobId, None] = {}
+        requests = 0
+        async for page in self._paged(plan_open_jobs(app_id=self.app_id)).pages():
+            requests += page.response.attempts
+            job_ids.update((job.job_id, None) for job in page.items)
         found: set[str] = set()
         async with fetch_each(job_ids, self._targets, concurrency=_JOBS_AT_ONCE) as outcomes:
             async for outcome in outcomes:
-                found.update(outcome.unwrap())
-        return frozenset(found)
+                part = outcome.unwrap()
+                found |= part.device_ids
+                requests += part.requests
+        return UpgradingDevices(frozenset(found), requests)
 
-    async def _targets(self, job_id: JobId) -> set[str]:
+    async def _targets(self, job_id: JobId) -> "UpgradingDevices":
+        found: set[str] = set()
+        requests = 0
         try:
-            return {task.device_id async for task in self._paged(plan_open_details(job_id))}
-        except NotFoundError:
-            return set()  # deleted meanwhile, which only jobs can be that have ended
+            async for page in self._paged(plan_open_details(job_id)).pages():
+                requests += page.response.attempts
+                found.update(task.device_id for task in page.items)
+        except NotFoundError as error:  # deleted meanwhile, which only jobs can be that have ended
+            return UpgradingDevices(frozenset(), requests + error.attempts)
+        return UpgradingDevices(frozenset(found), requests)
 
     def _paged(self, plan: Plan[_T]) -> Paged[_T]:
         return Paged(IotdaReads(self.session, self.project_id, plan), backend="iotda", query=None)
+
+
+@attrs.frozen
+class UpgradingDevices:
+    """Which devices are being upgraded, and what it took to find out."""
+
+    device_ids: frozenset[str]
+    requests: int
 
 
 class ResolvingReads(IotdaReads[DeviceUpgrade]):
@@ -78,7 +96,7 @@ class ResolvingReads(IotdaReads[DeviceUpgrade]):
         super().__init__(session, project_id, plan)
         self._upgrades = upgrades
         self._anew = anew
-        self._open: frozenset[str] | None = None
+        self._open: UpgradingDevices | None = None
         self._turn = anyio.Lock()
 
     @property
@@ -97,12 +115,14 @@ class ResolvingReads(IotdaReads[DeviceUpgrade]):
         async with self._turn:
             known = None if self._anew and begins else self._open
             self._open = await self._upgrades.read() if known is None else known
-        return await super().fetch(partition, window)
+            others = self._open.requests if known is None else 0
+        return attrs.evolve(await super().fetch(partition, window), other_requests=others)
 
     def decode(self, raw: RawPage, /) -> Rows[DeviceUpgrade]:
         """Return all rows of the page, with whether each is being upgraded."""
         rows = super().decode(raw)
         if self._open is None:
             return rows
-        good = [attrs.evolve(row, upgrading=row.device_id in self._open) for row in rows.good]
+        upgrading = self._open.device_ids
+        good = [attrs.evolve(row, upgrading=row.device_id in upgrading) for row in rows.good]
         return attrs.evolve(rows, good=good)

@@ -20,6 +20,7 @@ __all__ = [
     "Device",
     "DeviceModule",
     "FileLocation",
+    "ListedDevice",
     "ObsLocation",
     "OtaModule",
     "OtaPackage",
@@ -267,8 +268,8 @@ class Device:
 
 
 @attrs.frozen(kw_only=True)
-class SearchedDevice:
-    """A device as the flexible search shows it: the fields that have a place in the model, as far as selected."""
+class ListedDevice:
+    """A device as a row: the fields that have a place in the model."""
 
     device_id: str
     app_id: str | None = None
@@ -277,6 +278,12 @@ class SearchedDevice:
     fw_version: str | None = None
     sw_version: str | None = None
     status: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SearchedDevice(ListedDevice):
+    """A device as the flexible search shows it, as far as selected."""
+
     marker: str | None = None
     """The record id."""
     raw: Any = attrs.field(factory=dict[str, Any], eq=False, repr=False)

@@ -9,7 +9,7 @@ import attrs
 from cyclopts import App, Parameter
 
 from otaclient.cli.connect import connect, connect_all
-from otaclient.cli.failures import ExitCode
+from otaclient.cli.failures import ExitCode, UsageError
 from otaclient.cli.kinds import DEVICES
 from otaclient.cli.listing import print_listing, print_one, printer, say
 from otaclient.cli.options import (
@@ -117,12 +117,17 @@ async def show_device(
     help_epilogue=examples(
         "devices scan --backend enos --backend iotda --format csv",
         "devices scan --backend enos --upgrading --out fleet.csv \\\n      --certificate proof.json",
+        "devices scan --backend iotda --explain --probe",
     ),
 )
 async def scan_devices(
     *,
     filters: _Filters | None = None,
     explain: Annotated[bool, Parameter(negative="", help="Say what the scan would do, and do not scan.")] = False,
+    probe: Annotated[
+        bool,
+        Parameter(negative="", help="With --explain: ask how many devices there are, and say what that takes."),
+    ] = False,
     out: Annotated[Path | None, Parameter(help="Write the devices to this file instead of standard output.")] = None,
     certificate: Annotated[Path | None, Parameter(help="Write the certificate, as JSON, to this file.")] = None,
     force: Force = False,
@@ -136,6 +141,8 @@ async def scan_devices(
     The certificate is printed to standard error. The exit code is 3 when the scan ended uncertain.
     """
     query = (filters or _Filters()).query()
+    if probe and not explain:
+        raise UsageError("--probe only says more about a plan: add --explain, or leave it out")
     if certificate is not None:
         claim(certificate, force=force)
     async with AsyncExitStack() as stack:
@@ -150,7 +157,7 @@ async def scan_devices(
             on_progress=lambda progress: _show(bar, progress),
         )
         if explain:
-            await StandardOutput().write(await running.explain() + "\n")
+            await StandardOutput().write(await running.explain(probe=probe) + "\n")
             return ExitCode.DONE
         try:
             await _print_scan(running, bar, clients, out=out, force=force, given=format)

@@ -110,15 +110,24 @@ class CertifiedMarkerWalk:
         self._findings.read(repair=self._repairing)
         return self._tickets.hand_out(self._wave.pop(0))
 
+    def wants_facts(self, ticket: Ticket, /) -> bool:
+        """Tell whether the next wave begins on its marker."""
+        return self._phase is not _Phase.BODY or ticket.window is self._hop
+
     def arrived(self, ticket: Ticket, /) -> None:
         """Take in a page; behind the last offset of a wave the next wave begins at once.
 
         Raises:
             PayloadError: Its marker is missing or does not go down.
         """
+        self._take_in(ticket)
+
+    def _take_in(self, ticket: Ticket) -> None:
         window, facts = ticket.window, ticket.facts
         assert isinstance(window, MarkerWindow)
-        assert facts is not None
+        if facts is None or ticket.taken_in:
+            return
+        ticket.taken_in = True
         following = next_window(window, facts)
         if facts.total is not None:
             self._total = facts.total
@@ -143,8 +152,13 @@ class CertifiedMarkerWalk:
     # --- what came -------------------------------------------------------------------------------------------------
 
     def judge(self, ticket: Ticket, keys: Sequence[str], /) -> bool:
-        """Tell whether the rows of the next read count."""
+        """Tell whether the rows of the next read count.
+
+        Raises:
+            PayloadError: Its marker is missing or does not go down.
+        """
         self._tickets.judged(ticket)
+        self._take_in(ticket)
         window, facts = ticket.window, ticket.facts
         assert isinstance(window, MarkerWindow)
         assert facts is not None

@@ -49,7 +49,9 @@ def expected_page_reads(total: int, *, largest: int, overlap: int) -> int:
         return 2
     covered, reads = largest, 1
     while covered <= total:
-        covered, reads = _end(widest_window(covered - overlap, largest)), reads + 1
+        end = _end(widest_window(covered - overlap, largest))
+        # Pages too small to get on like this are refused before anything is read; a plan must still come to an end.
+        covered, reads = (end if end > covered else _end(widest_window(covered, largest))), reads + 1
     return reads + 2  # the closing reads at the head and at the tail
 
 
@@ -179,9 +181,9 @@ class CertifiedPageWalk:
         if self._phase is _Phase.HEAD and self._next_head is not None:
             return self._next_head
         pace = self._pace
-        if not self._tickets:
+        if pace.back and not self._tickets:
             reached = self._covered
-            if pace.back and self._total is not None:
+            if self._total is not None:
                 reached = min(reached, max(self._total, 0))  # a fleet that has shrunk has its rows before its end
             return widest_window(max(0, reached - pace.overlap - pace.back), self._largest)
         # Of few rows and page sizes, none may begin early enough and still get on: then with less overlap.
@@ -193,13 +195,23 @@ class CertifiedPageWalk:
 
     # --- what came -------------------------------------------------------------------------------------------------
 
+    def wants_facts(self, ticket: Ticket, /) -> bool:
+        """Tell whether the page says how far to read ahead: the first, those about the end, and the closing reads."""
+        assert isinstance(ticket.window, PageWindow)
+        return self._phase is not _Phase.BODY or self._total is None or _end(ticket.window) >= self._total
+
     def arrived(self, ticket: Ticket, /) -> None:
-        """Take in a page: its total says how far to read ahead.
+        """Take in a page.
 
         Raises:
             PayloadError: It is the answer to another question.
         """
-        assert ticket.facts is not None
+        self._take_in(ticket)
+
+    def _take_in(self, ticket: Ticket) -> None:
+        if ticket.facts is None or ticket.taken_in:
+            return
+        ticket.taken_in = True
         next_window(ticket.window, ticket.facts)
         total = ticket.facts.total
         if total is not None:
@@ -207,8 +219,13 @@ class CertifiedPageWalk:
             self._findings.expect_plain(max(total, self._chain.size), largest_page=self._largest)
 
     def judge(self, ticket: Ticket, keys: Sequence[str], /) -> bool:
-        """Tell whether the rows of the next read count."""
+        """Tell whether the rows of the next read count.
+
+        Raises:
+            PayloadError: It is the answer to another question.
+        """
         self._tickets.judged(ticket)
+        self._take_in(ticket)
         window, facts = ticket.window, ticket.facts
         assert isinstance(window, PageWindow)
         assert facts is not None

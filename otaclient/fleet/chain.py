@@ -7,14 +7,14 @@ is in it, or behind all of it. When a joined read reaches the end, nothing is be
 holds as long as two rows keep their order whenever both are listed, which is watched here along the whole chain.
 """
 
-from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Protocol
 
 import attrs
 
-__all__ = ["SAFE_JOIN_ROWS", "Chain", "ExactRanks", "Match", "NeighbourRanks", "Ranks"]
+from otaclient.fleet.sightings import Batch, Sightings
+
+__all__ = ["SAFE_JOIN_ROWS", "Chain", "Match"]
 
 # One shared row proves as much as two; two in the same order also show that the order held between the reads.
 SAFE_JOIN_ROWS = 2
@@ -44,65 +44,16 @@ class Match:
         return self.shared == 1 and not self.repeated
 
 
-class Ranks(Protocol):
-    """Remembers each row's place in the order."""
-
-    def get(self, key: str, /) -> int | None:
-        """Return a row's place, or ``None`` for a row that is not known (any more)."""
-        ...
-
-    def put(self, key: str, rank: int, /) -> None:
-        """Remember a row."""
-        ...
-
-    def turn_page(self) -> None:
-        """Take in that a read ended."""
-        ...
-
-
-class ExactRanks:
-    """Remembers every row."""
-
-    def __init__(self) -> None:
-        self._ranks: dict[str, int] = {}
-        self.get = self._ranks.get
-        self.put = self._ranks.__setitem__
-
-    def turn_page(self) -> None:
-        """Nothing: a read's end changes nothing here."""
-
-
-class NeighbourRanks:
-    """Remembers the rows of the latest reads, and those of the first one, to which the closing read is joined."""
-
-    def __init__(self, reads: int) -> None:
-        self._first: dict[str, int] | None = None
-        self._latest: deque[dict[str, int]] = deque([{}], maxlen=reads)
-
-    def get(self, key: str, /) -> int | None:
-        """Return a row's place, or ``None``."""
-        for page in reversed(self._latest):
-            rank = page.get(key)
-            if rank is not None:
-                return rank
-        return None if self._first is None else self._first.get(key)
-
-    def put(self, key: str, rank: int, /) -> None:
-        """Remember a row for a while."""
-        self._latest[-1][key] = rank
-
-    def turn_page(self) -> None:
-        """Forget the oldest read."""
-        if self._first is None:
-            self._first = self._latest[-1]
-        self._latest.append({})
-
-
 class Chain:
-    """The rows of the joined reads, each with a rank: of two rows seen together, the earlier has no higher one."""
+    """The rows of the joined reads, each with a rank: of two rows seen together, the earlier has no higher one.
 
-    def __init__(self, ranks: Ranks) -> None:
-        self._ranks = ranks
+    Args:
+        sightings: Remembers the rows, perhaps for several chains.
+    """
+
+    def __init__(self, sightings: Sightings) -> None:
+        self._sightings = sightings
+        self._beside = sightings.another()  # the rows that another chain saw first, with their ranks in this one
         self._highest = -1
         self._size = 0
         self._frontier = 0  # the lowest rank in the read that reached farthest
@@ -114,15 +65,13 @@ class Chain:
 
     def match(self, keys: Sequence[str]) -> Match:
         """Return what a read has in common with the joined ones."""
-        ranks = [self._ranks.get(key) for key in keys]
-        known = [rank for rank in ranks if rank is not None]
-        in_order = all(before <= behind for before, behind in pairwise(known))
-        tail = ranks[-SAFE_JOIN_ROWS:]
+        known = self._known(keys)
+        tail = range(max(0, len(keys) - SAFE_JOIN_ROWS), len(keys))
         return Match(
             shared=len(known),
-            in_order=in_order,
-            repeated=len(set(keys)) != len(keys),
-            tail_known=bool(tail) and None not in tail,
+            in_order=all(before <= behind for (_, before), (_, behind) in pairwise(known)),
+            repeated=self._sightings.look(keys).repeated,
+            tail_known=bool(tail) and [place for place, _ in known[-len(tail) :]] == list(tail),
         )
 
     def add(self, keys: Sequence[str], *, at_head: bool = False) -> None:
@@ -132,21 +81,62 @@ class Chain:
         behind it: ranks may be equal, but never contradict what was seen. New rows behind the last known one extend the
         order, if the read overlaps the one that reached farthest; else they lie somewhere before its rows.
         """
-        ranks = [self._ranks.get(key) for key in keys]
-        self._size += ranks.count(None)
-        known = [(place, rank) for place, rank in enumerate(ranks) if rank is not None]
+        known = self._known(keys)
         last_known, last_rank = known[-1] if known else (-1, -1)
         lowest = rank = known[0][1] if known else self._highest + 1
         if at_head and not known:
             rank = -1
-        for key, before in zip(keys[: last_known + 1], ranks, strict=False):
-            rank = rank if before is None else max(rank, before)
-            self._ranks.put(key, rank if before is None else before)
+        new_keys: list[str] = []
+        new_ranks: list[int] = []
+        if last_known + 1 > len(known):
+            ranks = dict(known)
+            for place, key in enumerate(keys[: last_known + 1]):
+                before = ranks.get(place)
+                rank = rank if before is None else max(rank, before)
+                if before is None:
+                    new_keys.append(key)
+                    new_ranks.append(rank)
+        elif known:
+            rank = max(rank for _, rank in known)
+        tail = list(keys[last_known + 1 :])
         extends = last_rank >= self._frontier if known else not at_head
-        for key in keys[last_known + 1 :]:
-            if extends:
-                rank = self._highest = self._highest + 1
-            self._ranks.put(key, rank)
         if extends:
             self._frontier = lowest
-        self._ranks.turn_page()
+            self._highest += len(tail)
+        if extends and not new_keys:
+            self._remember(keys, tail, first_rank=self._highest - len(tail) + 1)
+        else:
+            behind = range(self._highest - len(tail) + 1, self._highest + 1) if extends else [rank] * len(tail)
+            self._remember(keys, new_keys + tail, ranks=[*new_ranks, *behind])
+
+    def _known(self, keys: Sequence[str]) -> list[tuple[int, int]]:
+        """Return the rows that are known in this chain: their places in the read, and their ranks."""
+        known: list[tuple[int, int]] = []
+        for place, batch, there in self._sightings.look(keys).known:
+            rank = batch.rank(there) if batch.owner is self else self._rank_beside(keys[place])
+            if rank is not None:
+                known.append((place, rank))
+        return known
+
+    def _rank_beside(self, key: str) -> int | None:
+        for _, batch, there in self._beside.look([key]).known:
+            return batch.rank(there)
+        return None
+
+    def _remember(
+        self, read: Sequence[str], new: list[str], *, first_rank: int = 0, ranks: Sequence[int] | None = None
+    ) -> None:
+        if not new:
+            return
+        is_first, self._size = self._size == 0, self._size + len(new)
+        foreign = {read[place] for place, batch, _ in self._sightings.look(read).known if batch.owner is not self}
+        if len(set(new)) == len(new) and foreign.isdisjoint(new):
+            self._sightings.add(Batch(keys=new, owner=self, first_rank=first_rank, ranks=ranks), keep=is_first)
+            return
+        ranked = dict(zip(new, ranks or range(first_rank, first_rank + len(new)), strict=True))
+        for store, some in (
+            (self._sightings, {key: rank for key, rank in ranked.items() if key not in foreign}),
+            (self._beside, {key: rank for key, rank in ranked.items() if key in foreign}),
+        ):
+            if some:
+                store.add(Batch(keys=list(some), owner=self, ranks=list(some.values())), keep=is_first)

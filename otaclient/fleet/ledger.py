@@ -1,22 +1,12 @@
-"""What a scan saw, counted: duplicates, and the certificate that says what was proved and what was not."""
+"""The certificate: what a scan proved and what it did not, and what it cost."""
 
-from collections import deque
-from collections.abc import Hashable
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 import msgspec
 
-__all__ = [
-    "Certificate",
-    "CertificatePart",
-    "ExactSightings",
-    "NeighbourSightings",
-    "Sighting",
-    "Sightings",
-    "Verdict",
-]
+__all__ = ["Certificate", "CertificatePart", "Verdict"]
 
 
 class Verdict(StrEnum):
@@ -28,66 +18,6 @@ class Verdict(StrEnum):
     """Something kept the proof from closing; the reasons say what."""
     UNPROVED = "unproved"
     """The whole listing was read, without a proof that no row moved past the reader."""
-
-
-class Sighting(StrEnum):
-    """What a row is to those seen before it."""
-
-    FIRST = "first"
-    AGAIN = "again"
-    CHANGED = "changed"
-
-
-class Sightings(Protocol):
-    """Remembers rows, to tell first sightings from later ones."""
-
-    def see(self, key: str, row: Hashable, /) -> Sighting:
-        """Take in a row."""
-        ...
-
-    def turn_page(self) -> None:
-        """Take in that a page ended."""
-        ...
-
-
-class ExactSightings:
-    """Remembers every key: memory grows with the fleet, no duplicate passes."""
-
-    def __init__(self) -> None:
-        self._seen: dict[str, int] = {}
-
-    def see(self, key: str, row: Hashable, /) -> Sighting:
-        """Take in a row."""
-        now = hash(row)
-        before = self._seen.get(key)
-        if before is None:
-            self._seen[key] = now
-            return Sighting.FIRST
-        return Sighting.AGAIN if before == now else Sighting.CHANGED
-
-    def turn_page(self) -> None:
-        """Nothing: a page's end changes nothing here."""
-
-
-class NeighbourSightings:
-    """Remembers the last pages only: flat memory; finds the duplicates that shifting pages make, which are near."""
-
-    def __init__(self, pages: int) -> None:
-        self._pages: deque[dict[str, int]] = deque([{}], maxlen=pages)
-
-    def see(self, key: str, row: Hashable, /) -> Sighting:
-        """Take in a row."""
-        now = hash(row)
-        for page in reversed(self._pages):
-            before = page.get(key)
-            if before is not None:
-                return Sighting.AGAIN if before == now else Sighting.CHANGED
-        self._pages[-1][key] = now
-        return Sighting.FIRST
-
-    def turn_page(self) -> None:
-        """Forget the oldest page."""
-        self._pages.append({})
 
 
 @attrs.frozen(kw_only=True)

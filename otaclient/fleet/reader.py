@@ -55,7 +55,8 @@ class Reader:
     Args:
         walkers: What to read.
         concurrency: The bound.
-        max_requests: End with an error instead of asking for more pages than this.
+        max_requests: End with an error instead of asking for more than this.
+        budget: Tells, whenever a walk's total is known, whether so many can be enough.
         clock: For the deadline.
         deadline: When to give up, in seconds of the clock's ``monotonic``.
         on_failure: Takes an error of one walk, so that the others go on; ``None`` to let the first error end all.
@@ -67,6 +68,7 @@ class Reader:
         *,
         concurrency: int,
         max_requests: int | None,
+        budget: Callable[[], InvalidQueryError | None],
         clock: Clock,
         deadline: float,
         on_failure: Callable[[Walker, OtaError], None] | None,
@@ -74,6 +76,7 @@ class Reader:
         self._active = deque(walkers)
         self._concurrency = concurrency
         self._max_requests = max_requests
+        self._budget = budget
         self._clock = clock
         self._deadline = deadline
         self._on_failure = on_failure
@@ -168,7 +171,7 @@ class Reader:
     def _admit(self, walker: Walker, ticket: Ticket) -> tuple[Walker, Ticket] | None:
         if self._max_requests is not None and self._asked >= self._max_requests:
             limit = f"max_requests={self._max_requests}"
-            self._end(InvalidQueryError(f"the scan needs more than {limit} pages: raise it, or narrow the query"))
+            self._end(InvalidQueryError(f"the scan needs more requests than {limit}: raise it, or narrow the query"))
             return None
         self._asked += 1
         self._in_flight += 1
@@ -178,8 +181,10 @@ class Reader:
         source = walker.target.source
         try:
             raw = await source.fetch(ticket.partition or walker.partition, ticket.window)
+            self._asked += raw.other_requests
             if not ticket.dropped:
-                ticket.facts = source.facts(raw)
+                if walker.walk.wants_facts(ticket):
+                    ticket.facts = source.facts(raw)
                 ticket.raw = raw
                 walker.walk.arrived(ticket)
         except OtaError as error:
@@ -201,16 +206,25 @@ class Reader:
             self._wake_one()
             return
         facts = ticket.facts
-        if facts is not None and facts.total is not None:
-            walker.total = facts.total
+        if facts is not None and facts.total is not None and ticket.partition is None:
+            self._count(walker, facts.total)
         self._held.append((walker, ticket))
         self._look_at(walker)
+
+    def _count(self, walker: Walker, total: int) -> None:
+        is_news, walker.total = walker.total is None, total
+        if is_news and self._max_requests is not None and (error := self._budget()) is not None:
+            self._end(error)
 
     def _fail(self, walker: Walker, ticket: Ticket, error: OtaError) -> None:
         self.failed_attempts += error.attempts
         if ticket.dropped:
             self._wake_one()
             return
+        self.refuse(walker, error)
+
+    def refuse(self, walker: Walker, error: OtaError) -> None:
+        """End the walk, and unless failures are collected, everything: a page failed, or cannot be read."""
         error.during(operation=walker.target.source.operation, backend=walker.target.backend.label, attempts=1)
         if self._on_failure is None:
             self._end(error)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Generic, Self, TypeVar, Unpack, overload
 
 import anyio
 import attrs
@@ -11,65 +11,30 @@ from anyio.abc import TaskGroup
 
 from otaclient.errors import InvalidQueryError, OtaError
 from otaclient.events import DeviceChanged, PageRead, deliver
-from otaclient.fleet.chain import Chain, ExactRanks, NeighbourRanks
-from otaclient.fleet.ledger import (
-    Certificate,
-    CertificatePart,
-    ExactSightings,
-    NeighbourSightings,
-    Sighting,
-    Sightings,
-    Verdict,
-)
-from otaclient.fleet.plan import Dedupe, ProofOptions, TargetPlan, counted, walk_of
+from otaclient.fleet.chain import Chain
+from otaclient.fleet.ledger import Certificate, CertificatePart, Verdict
+from otaclient.fleet.plan import Dedupe, ProofOptions, TargetPlan, budget_error, explanation, walk_of
+from otaclient.fleet.probing import totals_of
 from otaclient.fleet.proof import Findings
 from otaclient.fleet.reader import Reader, Target, Walker
+from otaclient.fleet.scan_options import (
+    OnError,
+    ScanError,
+    ScanOptions,
+    ScanProgress,
+    ScanSettings,
+    check_options,
+)
+from otaclient.fleet.sightings import Batch, Sightings, content_of
 from otaclient.fleet.walks import Ticket
 from otaclient.models import DeviceTask, DeviceUpgrade
 from otaclient.protocols import Backend
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery
 from otaclient.reads import Partition
-from otaclient.transport.clock import SYSTEM_CLOCK, Clock
 
-__all__ = ["Scan", "ScanError", "ScanOptions", "ScanProgress", "scan"]
+__all__ = ["Scan", "ScanError", "ScanOptions", "ScanProgress", "plan", "scan"]
 
 _T = TypeVar("_T")
-OnError = Literal["raise", "collect"]
-
-
-@attrs.frozen(kw_only=True)
-class ScanProgress:
-    """How far a scan is."""
-
-    devices: int
-    expected: int | None
-    """Rows that the vendors say match, over the walks that have answered so far; ``None`` before the first answer."""
-    reads: int
-    walks_finished: int
-    walks: int
-
-
-@attrs.frozen(kw_only=True)
-class ScanError:
-    """What went wrong in one walk of a scan with ``on_error="collect"``."""
-
-    backend: str
-    partition: str
-    error: OtaError
-
-
-class ScanOptions(TypedDict, total=False):
-    """The options of :func:`scan`, for callers that pass them on."""
-
-    concurrency: int
-    certify: bool
-    overlap: int | None
-    dedupe: Dedupe
-    repair_budget: float
-    max_requests: int | None
-    timeout_seconds: float | None
-    on_error: OnError
-    on_progress: Callable[[ScanProgress], object] | None
 
 
 @overload
@@ -113,7 +78,8 @@ def scan(
         overlap: Rows that neighbouring windows share, for the proof; ``None`` to let the scan choose.
         dedupe: ``exact`` remembers every device; ``neighbours`` only the latest pages, in flat memory.
         repair_budget: The most requests beyond plain paging that the proof may cost, as a share of those.
-        max_requests: End with an error instead of sending more pages than this.
+        max_requests: End with an error instead of sending more requests than this, repeats not counted; at once, when
+            the first answers tell that there are too many rows.
         timeout_seconds: The time for the whole scan; ``None`` for no limit. Each request has its backend's own.
         on_error: ``raise`` the first error, or ``collect`` errors in ``scan.errors`` and go on with the other walks.
         on_progress: Called after every page that was consumed; its exceptions are logged, never raised.
@@ -122,7 +88,7 @@ def scan(
         InvalidQueryError: No target, an option out of range, or a filter that a vendor cannot apply. Nothing is sent.
         UnsupportedOperationError: A backend cannot list what the query asks for.
     """
-    _check_options(
+    check_options(
         concurrency=concurrency,
         overlap=overlap,
         dedupe=dedupe,
@@ -134,7 +100,7 @@ def scan(
     pairs = list(targets)
     if not pairs:
         raise InvalidQueryError("scan() has no targets: give at least one pair of a backend and a query")
-    options = _Options(
+    options = ScanSettings(
         concurrency=concurrency,
         proof=ProofOptions(
             certify=certify, overlap=overlap, dedupe=dedupe, repair_budget=repair_budget, concurrency=concurrency
@@ -149,39 +115,21 @@ def scan(
     )
 
 
-@attrs.frozen(kw_only=True)
-class _Options:
-    concurrency: int
-    proof: ProofOptions
-    max_requests: int | None
-    timeout_seconds: float | None
-    on_error: OnError
-    on_progress: Callable[[ScanProgress], object] | None
-    clock: Clock = SYSTEM_CLOCK
+def plan(backend: Backend, query: DeviceUpgradeQuery | DeviceTaskQuery, **options: Unpack[ScanOptions]) -> TargetPlan:
+    """Return what a scan of one target would do; nothing is sent.
 
+    Args:
+        backend: The backend.
+        query: A device query or device task query.
+        options: Those of :func:`scan`.
 
-def _check_options(
-    *,
-    concurrency: int,
-    overlap: int | None,
-    dedupe: str,
-    repair_budget: float,
-    max_requests: int | None,
-    timeout_seconds: float | None,
-    on_error: str,
-) -> None:
-    rules = (
-        ("concurrency", concurrency, concurrency >= 1, "at least 1"),
-        ("overlap", overlap, overlap is None or overlap >= 1, "at least 1, or None to let the scan choose"),
-        ("dedupe", dedupe, dedupe in ("exact", "neighbours"), "'exact' or 'neighbours'"),
-        ("repair_budget", repair_budget, repair_budget >= 0, "0 or more"),
-        ("max_requests", max_requests, max_requests is None or max_requests >= 1, "at least 1, or None"),
-        ("timeout_seconds", timeout_seconds, timeout_seconds is None or timeout_seconds > 0, "above 0, or None"),
-        ("on_error", on_error, on_error in ("raise", "collect"), "'raise' or 'collect'"),
-    )
-    for name, value, holds, rule in rules:
-        if not holds:
-            raise InvalidQueryError(f"scan(): {name} is {value!r}: it must be {rule}")
+    Raises:
+        InvalidQueryError: As :func:`scan`.
+        UnsupportedOperationError: As :func:`scan`.
+    """
+    if isinstance(query, DeviceTaskQuery):
+        return scan([(backend, query)], **options).plans[0]
+    return scan([(backend, query)], **options).plans[0]
 
 
 @attrs.define(kw_only=True)
@@ -201,14 +149,14 @@ class _Counts:
 class Scan(Generic[_T]):
     """A running bulk query; made by :func:`scan`. Iterate it once, inside its ``async with`` block."""
 
-    def __init__(self, targets: Sequence[Target], options: _Options) -> None:
+    def __init__(self, targets: Sequence[Target], options: ScanSettings) -> None:
         """Prepare; :func:`scan` is the way to make one."""
         self._targets = targets
         self._options = options
+        self._sightings = {target.backend.label: self._new_sightings() for target in targets}
         self._walkers = [
             self._walker(target, partition) for target in targets for partition in target.source.partitions()
         ]
-        self._sightings: dict[str, Sightings] = {target.backend.label: self._new_sightings() for target in targets}
         self._counts = _Counts()
         self._errors: list[ScanError] = []
         self._reader: Reader | None = None
@@ -220,7 +168,16 @@ class Scan(Generic[_T]):
 
     def _walker(self, target: Target, partition: Partition) -> Walker:
         findings = Findings(self._options.proof.repair_budget)
-        walk = walk_of(target.source.paging, findings, self._options.proof, self._new_chain)
+        sightings = self._sightings[target.backend.label]
+        options = self._options
+        walk = walk_of(
+            partition,
+            target.source.paging,
+            findings,
+            options.proof,
+            new_chain=lambda: Chain(sightings),
+            now=options.clock.now,
+        )
         return Walker(target=target, partition=partition, walk=walk, findings=findings)
 
     async def __aenter__(self) -> Self:
@@ -248,20 +205,37 @@ class Scan(Generic[_T]):
         """
         reader = self._start()
         async for walker, ticket in reader.pages():
-            rows = self._take(walker, ticket)
+            try:
+                rows = self._take(walker, ticket)
+            except OtaError as error:
+                reader.refuse(walker, error)
+                continue
             self._report()
             if rows:
                 yield rows
         self._finished = True
         self._stop_clock()
 
-    async def explain(self) -> str:
-        """Return, in words, what the scan is about to do; no request is made."""
-        plans = [str(TargetPlan.of(target.backend.label, target.source)) for target in self._targets]
-        walks, targets = counted(len(self._walkers), "walk"), counted(len(plans), "target")
-        proof = "proved to miss nothing" if self._options.proof.certify else "without a proof"
-        head = f"{walks} over {targets}, at most {self._options.concurrency} pages at once, {proof}"
-        return "\n".join([head, *(f"- {plan}" for plan in plans)])
+    @property
+    def plans(self) -> tuple[TargetPlan, ...]:
+        """What the scan is about to do for each target."""
+        proof = self._options.proof
+        return tuple(TargetPlan.of(target.backend.label, target.source, proof) for target in self._targets)
+
+    async def explain(self, *, probe: bool = False) -> str:
+        """Return, in words, what the scan is about to do; no request is made, but for the probes where they are wanted.
+
+        Args:
+            probe: Ask how many rows there are, with one small request for each walk, and say what reading them takes.
+
+        Raises:
+            OtaError: Of the first probe that failed.
+        """
+        if not probe:
+            return explanation(self.plans)
+        at_once = self._options.concurrency
+        totals = [await totals_of(each.backend.label, each.source, concurrency=at_once) for each in self._targets]
+        return explanation(self.plans, totals)
 
     @property
     def errors(self) -> tuple[ScanError, ...]:
@@ -308,6 +282,7 @@ class Scan(Generic[_T]):
             self._walkers,
             concurrency=self._options.concurrency,
             max_requests=self._options.max_requests,
+            budget=self._budget,
             clock=self._options.clock,
             deadline=float("inf") if limit is None else self._started_at + limit,
             on_failure=self._collect if self._options.on_error == "collect" else None,
@@ -316,18 +291,16 @@ class Scan(Generic[_T]):
             self._tasks.start_soon(self._reader.work)
         return self._reader
 
-    def _new_chain(self) -> Chain:
-        # Reads come back out of order by as many as are in flight, so that many either way are neighbours.
-        options = self._options
-        return Chain(ExactRanks() if options.proof.dedupe == "exact" else NeighbourRanks(2 * options.concurrency))
+    def _budget(self) -> InvalidQueryError | None:
+        """Return the error of a scan that cannot do with ``max_requests``."""
+        plans = dict(zip(map(id, self._targets), self.plans, strict=True))
+        walks = [(plans[id(walker.target)], walker.total) for walker in self._walkers]
+        return budget_error(walks, self._options.max_requests or 0)
 
     def _new_sightings(self) -> Sightings:
-        # Pages can be consumed out of order by as many as are in flight, so that many either way are neighbours.
-        return (
-            ExactSightings()
-            if self._options.proof.dedupe == "exact"
-            else NeighbourSightings(2 * self._options.concurrency)
-        )
+        options = self._options
+        # Reads come back out of order by as many as are in flight, so that many either way are neighbours.
+        return Sightings() if options.proof.dedupe == "exact" else Sightings(2 * options.concurrency)
 
     def _take(self, walker: Walker, ticket: Ticket) -> list[_T]:
         """Decode a page, have it judged, and return the rows that are new and wanted."""
@@ -336,39 +309,50 @@ class Scan(Generic[_T]):
         target, counts, response = walker.target, self._counts, raw.response
         counts.reads += 1
         target.reads += 1
-        counts.requests += response.attempts
+        counts.requests += response.attempts + raw.other_requests
         counts.retries += response.attempts - 1
         counts.throttles += response.throttles
         counts.bytes += len(response.body)
-        decoded = target.source.decode(raw)
+        source = target.source
+        decoded = source.decode(raw)
         for error in decoded.errors:
             self._bad_row(walker, error)
-        keys = [target.source.key(row) for row in decoded.good]
-        counts_in = walker.walk.judge(ticket, keys)
-        rows = self._new_rows(target, keys, decoded.good) if counts_in else []
+        if ticket.facts is None:
+            ticket.facts = decoded.facts or source.facts(raw)
+        rows = self._new_rows(walker, ticket, decoded.good)
         counts.devices += len(rows)
         target.devices += len(rows)
         listener = target.backend.on_event
         if listener is not None:
-            operation, label = target.source.operation, walker.partition.label
-            deliver(
-                listener, PageRead(backend=target.backend.label, operation=operation, partition=label, rows=len(rows))
-            )
+            label = walker.partition.label
+            event = PageRead(backend=target.backend.label, operation=source.operation, partition=label, rows=len(rows))
+            deliver(listener, event)
         return rows
 
-    def _new_rows(self, target: Target, keys: Sequence[str], decoded: Sequence[Any]) -> list[Any]:
-        source, sightings = target.source, self._sightings[target.backend.label]
-        rows: list[Any] = []
-        for key, row in zip(keys, decoded, strict=True):
-            sighting = sightings.see(key, row)
-            if sighting is not Sighting.FIRST:
-                self._seen_again(target, key, changed=sighting is Sighting.CHANGED)
-            elif source.keep(row):
-                rows.append(row)
-            else:
-                self._counts.filtered += 1
-        sightings.turn_page()
-        return rows
+    def _new_rows(self, walker: Walker, ticket: Ticket, rows: Sequence[Any]) -> list[Any]:
+        """Have a page judged, and return those of its rows that are new and wanted."""
+        target = walker.target
+        sightings = self._sightings[target.backend.label]
+        keys = list(map(target.source.key, rows))
+        look = sightings.look(keys)
+        if not walker.walk.judge(ticket, keys):
+            return []
+        content = content_of(rows)
+        for place, batch, there in look.known:
+            self._seen_again(target, keys[place], changed=batch.has_changed(there, content(rows[place])))
+        fresh = look.new(rows)
+        self._counts.duplicates += len(rows) - len(fresh) - len(look.places)
+        if not fresh:
+            return []
+        if not self._options.proof.certify:  # else the chain has added them
+            sightings.add(Batch(keys=look.new(keys)))
+        assert sightings.newest is not None
+        sightings.newest.remember(map(content, fresh))
+        if not target.source.filtered_here:
+            return fresh
+        wanted = list(filter(target.source.keep, fresh))
+        self._counts.filtered += len(fresh) - len(wanted)
+        return wanted
 
     def _seen_again(self, target: Target, key: str, *, changed: bool) -> None:
         self._counts.duplicates += 1
@@ -418,7 +402,7 @@ class Scan(Generic[_T]):
         walkers = [walker for walker in self._walkers if walker.target is target]
         return CertificatePart(
             backend=target.backend.label,
-            query=str(TargetPlan.of(target.backend.label, target.source)),
+            query=TargetPlan.of(target.backend.label, target.source).summary,
             finished=self._finished and not any(walker.failed for walker in walkers),
             devices=target.devices,
             reads=target.reads,

@@ -11,7 +11,17 @@ from typing import Protocol
 import attrs
 
 from otaclient.paging import next_window
-from otaclient.reads import Markers, MarkerWindow, PageFacts, PageNumbers, PageWindow, Paging, Partition, RawPage, Window
+from otaclient.reads import (
+    Markers,
+    MarkerWindow,
+    PageFacts,
+    PageNumbers,
+    PageWindow,
+    Paging,
+    Partition,
+    RawPage,
+    Window,
+)
 
 __all__ = ["PlainMarkerWalk", "PlainPageWalk", "Ticket", "Tickets", "Walk", "plain_walk"]
 
@@ -28,6 +38,8 @@ class Ticket:
     facts: PageFacts | None = None
     dropped: bool = False
     """Whether the walk has no more use for it."""
+    taken_in: bool = False
+    """Whether the walk knows its facts."""
 
 
 class Walk(Protocol):
@@ -42,8 +54,12 @@ class Walk(Protocol):
         """Return the next read that may begin now; ``None`` to wait."""
         ...
 
+    def wants_facts(self, ticket: Ticket, /) -> bool:
+        """Tell whether what comes next depends on what this page says about itself; else there is time to judge it."""
+        ...
+
     def arrived(self, ticket: Ticket, /) -> None:
-        """Take in that a read has come back; its ``raw`` and ``facts`` are set.
+        """Take in that a read has come back; its ``raw`` is set, and its ``facts`` if they are wanted now.
 
         Raises:
             PayloadError: The vendor's answer does not let one go on without losing rows.
@@ -55,7 +71,11 @@ class Walk(Protocol):
         ...
 
     def judge(self, ticket: Ticket, keys: Sequence[str], /) -> bool:
-        """Tell whether the rows of the next read count. Other reads may be dropped for it."""
+        """Tell whether the rows of the next read count; its ``facts`` are set. Other reads may be dropped for it.
+
+        Raises:
+            PayloadError: As for :meth:`arrived`.
+        """
         ...
 
 
@@ -125,19 +145,30 @@ class PlainPageWalk:
         self._under_way += 1
         return self._tickets.hand_out(PageWindow(self._next - 1, self._size))
 
+    def wants_facts(self, ticket: Ticket, /) -> bool:
+        """Tell whether it is the first page, or may be the last."""
+        assert isinstance(ticket.window, PageWindow)
+        return ticket.window.number >= self._expected
+
     def arrived(self, ticket: Ticket, /) -> None:
         """Take in a page."""
-        assert ticket.facts is not None
         self._under_way -= 1
-        if next_window(ticket.window, ticket.facts) is None:
-            self._ended = True
-        if ticket.facts.total is not None:
-            self._expected = max(self._expected, -(-ticket.facts.total // self._size))
+        self._take_in(ticket)
 
     def judge(self, ticket: Ticket, keys: Sequence[str], /) -> bool:  # noqa: ARG002 - nothing is proved, all rows count
         """Accept whatever came."""
         self._tickets.judged(ticket)
+        self._take_in(ticket)
         return True
+
+    def _take_in(self, ticket: Ticket) -> None:
+        if ticket.facts is None or ticket.taken_in:
+            return
+        ticket.taken_in = True
+        if next_window(ticket.window, ticket.facts) is None:
+            self._ended = True
+        if ticket.facts.total is not None:
+            self._expected = max(self._expected, -(-ticket.facts.total // self._size))
 
 
 class PlainMarkerWalk:
@@ -169,24 +200,34 @@ class PlainMarkerWalk:
             return None
         return self._tickets.hand_out(self._wave.pop(0))
 
+    def wants_facts(self, ticket: Ticket, /) -> bool:
+        """Tell whether the next wave begins on its marker."""
+        return ticket.window is self._last
+
     def arrived(self, ticket: Ticket, /) -> None:
         """Take in a page."""
-        window, facts = ticket.window, ticket.facts
-        assert isinstance(window, MarkerWindow)
-        assert facts is not None
-        self._total = facts.total if facts.total is not None else self._total
-        following = next_window(window, facts)
-        if following is None:
-            self._ended = True
-        elif window == self._last and isinstance(following, MarkerWindow):
-            # Hop at once: the other offsets of this wave run on behind it.
-            self._rows_above += window.offset + facts.rows
-            self._begin_wave(following.marker)
+        self._take_in(ticket)
 
     def judge(self, ticket: Ticket, keys: Sequence[str], /) -> bool:  # noqa: ARG002 - nothing is proved, all rows count
         """Accept whatever came."""
         self._tickets.judged(ticket)
+        self._take_in(ticket)
         return True
+
+    def _take_in(self, ticket: Ticket) -> None:
+        window, facts = ticket.window, ticket.facts
+        assert isinstance(window, MarkerWindow)
+        if facts is None or ticket.taken_in:
+            return
+        ticket.taken_in = True
+        self._total = facts.total if facts.total is not None else self._total
+        following = next_window(window, facts)
+        if following is None:
+            self._ended = True
+        elif window is self._last and isinstance(following, MarkerWindow):
+            # Hop at once: the other offsets of this wave run on behind it.
+            self._rows_above += window.offset + facts.rows
+            self._begin_wave(following.marker)
 
     def _begin_wave(self, base: str | None) -> None:
         self._wave.extend(MarkerWindow(base, self._size, offset) for offset in range(0, self._reach() + 1, self._size))

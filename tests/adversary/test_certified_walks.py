@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from otaclient.errors import InvalidQueryError, PayloadError
 from otaclient.fleet.certified_markers import CertifiedMarkerWalk, expected_marker_reads
 from otaclient.fleet.certified_pages import CertifiedPageWalk, expected_page_reads
-from otaclient.fleet.chain import Chain, ExactRanks, NeighbourRanks
+from otaclient.fleet.chain import Chain
 from otaclient.fleet.proof import Findings
+from otaclient.fleet.sightings import Sightings
 from otaclient.reads import Markers, MarkerWindow, PageNumbers, PageWindow, Paging, Window
 from support.adversary import Drift, Result, Vendor, drive
 
@@ -41,7 +42,7 @@ def certified(
     """Run one certified walk."""
     rng = random.Random(seed)
     findings = Findings(2.0)
-    chain = Chain(ExactRanks() if exact else NeighbourRanks(2 * concurrency))
+    chain = Chain(Sightings() if exact else Sightings(2 * concurrency))
     walk = (
         CertifiedPageWalk(paging, chain, findings, concurrency=concurrency)
         if isinstance(paging, PageNumbers)
@@ -185,18 +186,16 @@ def _without_marker(window: Window, rows: list[int]) -> list[int]:
 def test_an_overlap_that_leaves_nothing_is_refused(overlap: int) -> None:
     """An overlap as large as a page cannot get on."""
     with pytest.raises(InvalidQueryError, match="cannot overlap"):
-        CertifiedPageWalk(PAGES, Chain(ExactRanks()), Findings(1), concurrency=2, overlap=overlap)
+        CertifiedPageWalk(PAGES, Chain(Sightings()), Findings(1), concurrency=2, overlap=overlap)
     if overlap != 0:
         with pytest.raises(InvalidQueryError, match="cannot overlap"):
-            CertifiedMarkerWalk(MARKERS, Chain(ExactRanks()), Findings(1), concurrency=2, overlap=overlap)
+            CertifiedMarkerWalk(MARKERS, Chain(Sightings()), Findings(1), concurrency=2, overlap=overlap)
 
 
 def test_pages_that_are_too_small_are_refused() -> None:
     """Below some forty rows windows that overlap do not get on."""
     with pytest.raises(InvalidQueryError, match="pages of at most 10 rows"):
-        CertifiedPageWalk(
-            PageNumbers(largest_page=10, default_page=10), Chain(ExactRanks()), Findings(1), concurrency=2
-        )
+        CertifiedPageWalk(PageNumbers(largest_page=10, default_page=10), Chain(Sightings()), Findings(1), concurrency=2)
 
 
 @pytest.mark.parametrize(("rate", "at_least"), [(16, 0.99), (64, 0.95)])

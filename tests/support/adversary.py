@@ -169,7 +169,7 @@ def drive(
     now, number = 0.0, 0
     events: list[tuple[float, int, str, Ticket]] = []
     seen: set[int] = set()
-    pages: dict[int, list[int]] = {}
+    pages: dict[int, tuple[list[int], PageFacts]] = {}
     yielded = 0
     while not walk.finished:
         while (ticket := walk.ready()) is not None:
@@ -185,15 +185,15 @@ def drive(
         if kind == "snapshot":
             rows, total, marker = _snapshot(vendor, ticket.window, now)
             rows = cut(ticket.window, rows)
-            pages[id(ticket)] = rows
-            ticket.facts = PageFacts(rows=len(rows), total=lie(total), marker=marker)
+            pages[id(ticket)] = rows, PageFacts(rows=len(rows), total=lie(total), marker=marker)
             continue
         if ticket.dropped:
             continue
         ticket.raw = _BODY
+        ticket.facts = pages[id(ticket)][1] if walk.wants_facts(ticket) else None
         walk.arrived(ticket)
         while (first := walk.next_arrived()) is not None:
-            rows = pages[id(first)]
+            rows, first.facts = pages[id(first)]
             if walk.judge(first, [str(row) for row in rows]):
                 yielded += len([row for row in dict.fromkeys(rows) if row not in seen])
                 seen.update(rows)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from otaclient.fleet.chain import Chain, ExactRanks, NeighbourRanks
+from otaclient.fleet.chain import Chain
+from otaclient.fleet.sightings import Sightings
 
 
 def chain_of(*reads: Sequence[str]) -> Chain:
     """Return the chain of these reads."""
-    chain = Chain(ExactRanks())
+    chain = Chain(Sightings())
     for read in reads:
         chain.add(read)
     return chain
@@ -85,7 +86,7 @@ def test_the_known_tail_ends_the_closing_read() -> None:
 
 def test_neighbours_remember_the_first_read_and_the_latest() -> None:
     """Flat memory: old reads are forgotten, but for the one to which the closing read is joined."""
-    chain = Chain(NeighbourRanks(2))
+    chain = Chain(Sightings(2))
     for read in ("abcd", "cdef", "efgh", "ghij", "ijkl"):
         chain.add(read)
     assert chain.match("ab").joins

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from otaclient.errors import DeadlineExceededError, InvalidQueryError, PayloadError, ServerError
 from otaclient.events import DeviceChanged, Event, PageRead
-from otaclient.fleet.ledger import ExactSightings, NeighbourSightings, Sighting, Verdict
+from otaclient.fleet.ledger import Verdict
 from otaclient.fleet.scan import ScanProgress, scan
 from otaclient.models import DeviceUpgrade
 from otaclient.queries import DeviceUpgradeQuery
@@ -188,28 +188,10 @@ async def test_duplicates_are_counted_and_changes_reported() -> None:
     assert sum(event.rows for event in events if isinstance(event, PageRead)) == 3
 
 
-def test_changes_without_a_listener_are_still_counted() -> None:
-    """Sightings tell first, same and changed rows apart."""
-    for sightings in (ExactSightings(), NeighbourSightings(2)):
-        assert sightings.see("a", "1") is Sighting.FIRST
-        sightings.turn_page()
-        assert sightings.see("a", "1") is Sighting.AGAIN
-        assert sightings.see("a", "2") is Sighting.CHANGED
-
-
-def test_neighbours_forget() -> None:
-    """Only the last pages are remembered: memory stays flat."""
-    sightings = NeighbourSightings(2)
-    assert sightings.see("a", "1") is Sighting.FIRST
-    for _ in range(2):
-        sightings.turn_page()
-    assert sightings.see("a", "1") is Sighting.FIRST
-
-
 async def test_filters_of_ours_are_applied_and_counted() -> None:
     """Rows that the vendor could not filter out are left out here, and counted."""
     source = ListSource(range(30))
-    source.keep_if = lambda row: row.device_id.endswith("7")
+    source.keep_if, source.filtered_here = lambda row: row.device_id.endswith("7"), ("versions",)
     async with scanning(source) as running:
         assert sorted([row.device_id async for row in running]) == ["d17", "d27", "d7"]
     assert running.certificate.filtered == 27
@@ -233,12 +215,21 @@ async def test_totals_that_nobody_tells_are_not_guessed() -> None:
 
 
 async def test_max_requests_ends_the_scan() -> None:
-    """A fleet larger than the budget is an error after that many pages."""
+    """A fleet larger than the budget is refused after the one request that tells the total, or after that many."""
     source = ListSource(range(1000))
     async with scanning(source, max_requests=5) as running:
-        with pytest.raises(InvalidQueryError, match="max_requests=5"):
+        with pytest.raises(
+            InvalidQueryError, match=r"101 requests or more for the 1,000 rows .* max_requests=5: raise"
+        ):
             _ = [row async for row in running]
-    assert len(source.asked) == 5
+    assert len(source.asked) == 1
+    assert running.certificate.verdict is Verdict.UNCERTAIN
+    silent = ListSource(range(1000))
+    silent.total = lambda rows: None
+    async with scanning(silent, max_requests=5) as running:
+        with pytest.raises(InvalidQueryError, match="more requests than max_requests=5"):
+            _ = [row async for row in running]
+    assert len(silent.asked) == 5
 
 
 async def test_the_deadline_ends_the_scan() -> None:

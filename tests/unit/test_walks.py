@@ -114,10 +114,10 @@ def test_markers_hop_on_the_last_offset_of_a_wave() -> None:
 
 
 def test_a_plan_reads_like_a_sentence() -> None:
-    """The plan names the walks, the page size and who filters what."""
+    """The plan's summary names the walks, the page size and who filters what."""
     source = ListSource([1], [2], [3], [4])
     source.filtered_here = ("versions",)
-    assert str(TargetPlan.of("plant", source)) == (
+    assert TargetPlan.of("plant", source).summary == (
         "plant devices.search: 4 walks (list 0, list 1, list 2, ...), 10 rows a page; the vendor filters nothing; "
         "filtered here: versions"
     )

@@ -1,0 +1,102 @@
+"""What a scan remembers of rows: whether they are new, where they stood, whether they have changed."""
+
+import random
+
+import pytest
+
+from otaclient.fleet.chain import Chain
+from otaclient.fleet.sightings import Batch, Sightings, content_of
+from otaclient.models import DeviceTask, DeviceUpgrade, TaskStatus
+
+
+def seen(*reads: str, most: int | None = None) -> Sightings:
+    """Return the memory after some reads."""
+    sightings = Sightings(most)
+    for read in reads:
+        keys = list(read)
+        new = sightings.look(keys).new(keys)
+        if new:
+            sightings.add(Batch(keys=new))
+    return sightings
+
+
+def test_rows_are_new_once() -> None:
+    """Known rows are found with their place in the batch that brought them."""
+    look = seen("abcd", "cdef").look(list("efgc"))
+    assert look.new("1234") == ["3"]
+    assert [(place, batch.keys[there]) for place, batch, there in look.known] == [(0, "e"), (1, "f"), (3, "c")]
+
+
+def test_a_key_that_comes_twice_is_new_once() -> None:
+    """Of values beside the keys, the first one counts."""
+    look = seen("ab").look(list("bcdc"))
+    assert look.repeated
+    assert look.new([1, 2, 3, 4]) == [2, 3]
+
+
+def test_changes_are_told_by_a_digest() -> None:
+    """The digest belongs to the row's place in its batch."""
+    sightings = seen("abc")
+    assert sightings.newest is not None
+    assert not sightings.newest.has_changed(1, "2")  # nothing is known of its content yet
+    sightings.newest.remember(["1", "2", "3"])
+    ((_, batch, there),) = sightings.look(["b"]).known
+    assert not batch.has_changed(there, "2")
+    assert batch.has_changed(there, "3")
+
+
+def test_what_can_change_about_a_row() -> None:
+    """Devices and tasks by their changing fields, any other model as a whole."""
+    device = DeviceUpgrade(backend="b", device_id="d", product_id="p", firmware_version="2")  # type: ignore[arg-type]
+    task = DeviceTask(backend="b", job_id="j", device_id="d", status=TaskStatus.FAILED, vendor_status="failed")  # type: ignore[arg-type]
+    assert content_of([device])(device) == ("2", None, None, None)
+    assert content_of([task])(task) == ("failed", None, None, None, None, None)
+    assert content_of(["row"])("row") == "row"
+    assert content_of([])("row") == "row"
+
+
+def test_only_the_latest_reads_are_remembered() -> None:
+    """Memory stays flat, except for what is kept for good."""
+    sightings = seen("ab", "bc", "cd", "de", "ef", most=2)
+    known = [batch is not None for batch in sightings.look(list("abcdef")).batches]
+    assert (known[:2], known[-2:]) == ([False, False], [True, True])
+    sightings = Sightings(1)
+    sightings.add(Batch(keys=["first"]), keep=True)
+    for number in range(9):
+        sightings.look([str(number)])
+        sightings.add(Batch(keys=[str(number)]))
+    assert sightings.look(["first"]).batches != [None]
+
+
+def test_rows_that_are_seen_again_are_remembered_longer() -> None:
+    """A repair reads the same rows again and again: they must not be forgotten while it does."""
+    sightings = seen("abcd", "de", "dx", "dy", "dz", "dw", most=2)
+    assert sightings.look(["a"]).batches != [None]
+
+
+def test_a_bounded_memory_is_bounded() -> None:
+    """Whatever comes and goes, no more than the rows of a few reads are kept."""
+    rng = random.Random(7)
+    sightings = Sightings(4)
+    for number in range(500):
+        start = max(0, number * 8 - rng.randrange(20))
+        keys = [str(row) for row in range(start, start + 10)]
+        new = sightings.look(keys).new(keys)
+        if new:
+            sightings.add(Batch(keys=new))
+    assert len(sightings._of) < 200
+
+
+@pytest.mark.parametrize("first", ["abcdef", "fedcba"])
+def test_two_chains_share_a_memory_but_not_their_order(first: str) -> None:
+    """Parts of one listing may overlap: a row is new once, and each chain joins by its own reads."""
+    sightings = Sightings()
+    one, other = Chain(sightings), Chain(sightings)
+    one.add(list(first))
+    assert other.match(list("cdef")).shared == 0
+    other.add(list("cdefgh"))
+    assert other.size == 6
+    assert other.match(list("efgh")).joins
+    assert other.match(list("efgh")).in_order
+    assert one.match(list("gh")).shared == 0
+    assert sightings.look(list("abcdefgh")).new("abcdefgh") == []
