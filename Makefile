@@ -32,7 +32,7 @@ help:
 	@echo 'make lint    ruff and the import rules'
 	@echo 'make types   mypy and pyright, both strict'
 	@echo 'make check   test, lint and types'
-	@echo 'make bench   the benchmarks in their smallest form'
+	@echo 'make bench   the benchmarks in their smallest form; the figures: make bench ARGS=--pairs=11'
 	@echo 'make clean   remove the environment and everything generated'
 
 demo: $(VENV)/.installed-cli
@@ -52,8 +52,8 @@ types: $(VENV)/.installed-dev
 
 check: test lint types
 
-bench: $(VENV)/.installed-test
-	$(BIN)/python benchmarks/scan_ratio.py --smoke
+bench: $(VENV)/.installed-bench
+	$(BIN)/python -m benchmarks $(or $(ARGS),--smoke)
 
 clean:
 	rm -rf $(VENV) build dist htmlcov .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -154,7 +154,16 @@ class DeadlineExceededError(OtaError):
 
 
 class OutcomeUnknownError(OtaError):
-    """A write was sent and its answer lost: it may or may not have taken effect. The message says how to check."""
+    """A write was sent and its answer lost: it may or may not have taken effect. The message says how to check.
+
+    Attributes:
+        fingerprint: Of a job that may have been created, what ends its name at the vendor: ``jobs.search`` finds it by
+            that, and ``jobs.create`` with it as the ``idempotency_key`` looks for it first. ``None`` for all else.
+    """
+
+    def __init__(self, message: str, *, fingerprint: str | None = None, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.fingerprint = fingerprint
 
 
 class ApiError(OtaError):

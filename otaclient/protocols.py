@@ -93,7 +93,15 @@ class FirmwareRepository(Protocol):
         ...
 
     async def create(self, firmware: NewFirmware, /, content: FirmwareContent | None = None) -> FirmwareId:
-        """Create a firmware and return its identifier."""
+        """Create a firmware and return its identifier.
+
+        After an answer that was lost, the firmware is looked for by its version and content, and adopted where it is
+        found.
+
+        Raises:
+            ConflictError: There is such a firmware already, with other content perhaps.
+            OutcomeUnknownError: It may or may not have been created; says how to find out.
+        """
         ...
 
     async def delete(self, firmware_id: FirmwareId | str, /) -> None:
@@ -131,8 +139,23 @@ class JobRepository(Protocol):
         """Return the jobs that match, newest first within each of the vendor's walks."""
         ...
 
-    async def create(self, job: NewJob, /, *, idempotency_key: str | None = None) -> JobId:
-        """Create a job and return its identifier."""
+    async def create(self, job: NewJob, /, *, idempotency_key: str | None = None, fingerprint: bool = True) -> JobId:
+        """Create a job and return its identifier.
+
+        The name gets a fingerprint at the vendor, which every read takes out again. After an answer that was lost, the
+        job is looked for by it, and adopted where it is found. A request that may have been carried out is never
+        repeated.
+
+        Args:
+            job: What to create.
+            idempotency_key: A text of yours for this job. Its fingerprint is always the same, so that the same job is
+                found, and returned, when you create it again: also after a restart of your program.
+            fingerprint: Whether to mark the name. Without it, a lost answer is an error at once.
+
+        Raises:
+            ConflictError: The key belongs to a job that was created from something else; says what differs.
+            OutcomeUnknownError: It may or may not have been created; ``fingerprint`` is what to look for.
+        """
         ...
 
     async def start(self, job_id: JobId | str, /) -> None:

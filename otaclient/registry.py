@@ -68,7 +68,8 @@ def open_backend(
         session: An aiohttp session of yours to use; it is not closed by this library.
         timeout_seconds: The time for one call: all attempts, queueing and waits together. ``None`` for no limit.
         retry: How failed attempts are repeated.
-        limits: How many requests at once and a second.
+        limits: How many requests at once and a second. Fewer are sent at once while the vendor throttles, unless they
+            are ``Limits(adaptive=False)``.
         on_event: Called with every :class:`~otaclient.events.Event`; its exceptions are logged, never raised.
 
     Raises:

@@ -83,7 +83,7 @@ class UnsupportedJobs(_Refusing):
         """Refuse."""
         self._refuse("jobs.search")
 
-    async def create(self, job: NewJob, /, *, idempotency_key: str | None = None) -> JobId:
+    async def create(self, job: NewJob, /, *, idempotency_key: str | None = None, fingerprint: bool = True) -> JobId:
         """Refuse."""
         self._refuse("jobs.create")
 

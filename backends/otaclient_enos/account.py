@@ -10,8 +10,10 @@ from otaclient.models import DeviceTask, DeviceUpgrade, Firmware, Job
 from otaclient.paging import Paged
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery, JobQuery
 from otaclient.transport.http import HttpRequest, HttpResponse
+from otaclient.transport.retry import RetryPolicy
 from otaclient.transport.session import Session
 from otaclient.transport.settling import WriteLag
+from otaclient_enos.job_names import without_fingerprints
 from otaclient_enos.plans import Plan, plan_devices, plan_firmware, plan_jobs, plan_tasks
 from otaclient_enos.reads import EnosReads, concerning
 from otaclient_enos.requests import Organisation
@@ -48,7 +50,7 @@ class Account:
 
     def jobs(self, query: JobQuery) -> EnosReads[Job]:
         """Return the raw reads behind a query."""
-        return self._reads("jobs.search", query, JobQuery, plan_jobs)
+        return self._reads("jobs.search", query, JobQuery, _plan_jobs)
 
     def tasks(self, query: DeviceTaskQuery) -> EnosReads[DeviceTask]:
         """Return the raw reads behind a query."""
@@ -74,15 +76,23 @@ class Account:
         with concerning(request.operation, self.label, attempts=response.attempts):
             return parser(request, response)
 
-    async def write(self, request: HttpRequest) -> HttpResponse:
+    async def write(
+        self, request: HttpRequest, *, deadline: float | None = None, retry: RetryPolicy | None = None
+    ) -> HttpResponse:
         """Send a request that changes something, and remember that searches may lag behind it.
+
+        Args:
+            request: The request.
+            deadline: When it must have ended; ``timeout_seconds`` from now unless given.
+            retry: The retries that are left; those of the client unless given.
 
         Raises:
             OtaError: See :meth:`otaclient.transport.session.Session.call`.
         """
         refused = False
+        session = self.session if retry is None else self.session.with_options(retry=retry)
         try:
-            return await self.session.call(request)
+            return await session.call(request, deadline=deadline)
         except (ApiError, RequestNotSentError):
             refused = True
             raise
@@ -98,3 +108,7 @@ class Account:
                 raise InvalidQueryError(f"the query is a {type(given).__name__}: give a {kind.__name__}")
             owner_id: str | None = getattr(query, "owner_id", None)
             return EnosReads(self.session, self.organisation.owned_by(owner_id), plan(query))
+
+
+def _plan_jobs(query: JobQuery) -> Plan[Job]:
+    return without_fingerprints(plan_jobs(query), query)

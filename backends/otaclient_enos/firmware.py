@@ -25,12 +25,14 @@ from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient.unsupported import UnsupportedFirmware
 from otaclient_enos import files, requests, write_requests
 from otaclient_enos.account import Account
+from otaclient_enos.commands import carry_out
 from otaclient_enos.failures import classify
 from otaclient_enos.mapping import firmware_from
 from otaclient_enos.multipart import multipart_body
 from otaclient_enos.new_firmware import check_new_firmware, firmware_fields, sign_method_of
 from otaclient_enos.reads import concerning
-from otaclient_enos.responses import parse_created_firmware, parse_firmware, parse_versions
+from otaclient_enos.responses import parse_firmware, parse_versions
+from otaclient_enos.uploading import upload_once
 
 __all__ = ["EnosFirmware"]
 
@@ -61,9 +63,13 @@ class EnosFirmware(UnsupportedFirmware):
 
         Source: EnOS Connection Service, "V2.1 Get Firmware File".
         """
+        return await self.read(firmware_id)
+
+    async def read(self, firmware_id: str, *, deadline: float | None = None) -> Firmware:
+        """Return the firmware with this identifier, by a deadline where that is part of a longer call."""
         account = self._account
         request = account.build("firmware.get", requests.get_firmware, account.organisation, firmware_id)
-        response = await account.session.call(request)
+        response = await account.session.call(request, deadline=deadline)
         return firmware_from(account.parse(request, response, parse_firmware), backend=account.label)
 
     def search(self, query: FirmwareQuery = FirmwareQuery(), /) -> Paged[Firmware]:
@@ -83,6 +89,10 @@ class EnosFirmware(UnsupportedFirmware):
         is not uploaded. Afterwards the firmware is read, to compare what the service stored. All of the upload must fit
         into ``timeout_seconds`` of the client: see ``with_options`` for large files.
 
+        Where the answer is lost, the read lag is waited out and the firmware looked for: one of the same product and
+        version, with the same size and digest, is this one. Where there is none and it has a product, it is uploaded
+        again, because EnOS takes each version of a product once.
+
         Args:
             firmware: What to store beside the file. EnOS needs a name, and before release 2.4.4 a product. With a
                 checksum, the content must have it; its algorithm (``md5`` or ``sha256``, the default) is what devices
@@ -94,8 +104,8 @@ class EnosFirmware(UnsupportedFirmware):
             InvalidQueryError: Something in it EnOS cannot store, or the content cannot be read; nothing was created.
             IntegrityError: The content does not have the given checksum, or changed while it was uploaded: nothing was
                 created. Or what the service stored differs: the message names the firmware, for you to delete.
-            ConflictError: The product has such a version or name (codes 24601, 24602), or another firmware is being
-                created (24603, after several attempts).
+            ConflictError: The product has such a version or name (codes 24601, 24602), with other content where that
+                came after a lost answer; or another firmware is being created (24603, after several attempts).
             OutcomeUnknownError: It may or may not have been created; says how to find out.
 
         Source: EnOS Connection Service, "V2.1 Create Firmware File".
@@ -109,8 +119,7 @@ class EnosFirmware(UnsupportedFirmware):
                 _check_announced(firmware.checksum, upload)
                 body = multipart_body(firmware_fields(firmware, upload.digest), file_name=upload.name, content=upload)
                 request = write_requests.create_firmware(account.organisation, firmware, body)
-                response = await account.write(request)
-            firmware_id = FirmwareId(account.parse(request, response, parse_created_firmware))
+                firmware_id = await upload_once(account, request, firmware, upload, deadline=account.session.deadline())
             _check_stored(await self._stored(firmware_id), upload)
         return firmware_id
 
@@ -125,9 +134,8 @@ class EnosFirmware(UnsupportedFirmware):
         Source: EnOS Connection Service, "V2.1 Delete Firmware File".
         """
         account = self._account
-        await account.write(
-            account.build("firmware.delete", write_requests.delete_firmware, account.organisation, firmware_id)
-        )
+        request = account.build("firmware.delete", write_requests.delete_firmware, account.organisation, firmware_id)
+        await carry_out(account, request)
 
     async def reported_versions(self, product_id: str, /) -> tuple[str, ...]:
         """Return the versions that devices of a product have reported, uploaded or not.

@@ -5,17 +5,23 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Final
 
-from otaclient.errors import UnsupportedOperationError
-from otaclient.models import DeviceTask, FirmwareId, Job, JobId, JobProgress, NewJob, TaskStatus
+import attrs
+
+from otaclient.fingerprint import chosen_fingerprint
+from otaclient.job_creation import JobCreation
+from otaclient.models import DeviceTask, Job, JobId, JobProgress, NewJob, TaskStatus
 from otaclient.paging import Paged, next_window
 from otaclient.protocols import DeviceReference
 from otaclient.queries import DeviceTaskQuery, JobQuery
 from otaclient.reads import PageFacts, PageWindow, RawPage
+from otaclient.transport.retry import RetryPolicy
 from otaclient.unsupported import UnsupportedJobs
 from otaclient.watching import wait_for_job, watch_job
 from otaclient_enos import requests, write_requests
-from otaclient_enos.account import READ_LAG_SECONDS, Account
+from otaclient_enos.account import NAME, READ_LAG_SECONDS, Account
+from otaclient_enos.commands import carry_out
 from otaclient_enos.firmware import EnosFirmware
+from otaclient_enos.job_names import fingerprint_in, query_by_fingerprint
 from otaclient_enos.mapping import job_from
 from otaclient_enos.new_jobs import check_target_version
 from otaclient_enos.reads import concerning
@@ -61,7 +67,7 @@ class EnosJobs(UnsupportedJobs):
         """
         return self._account.paged(self._account.jobs(query), query)
 
-    async def create(self, job: NewJob, /, *, idempotency_key: str | None = None) -> JobId:
+    async def create(self, job: NewJob, /, *, idempotency_key: str | None = None, fingerprint: bool = True) -> JobId:
         """Create a job and return its identifier. Whether it starts at once is the vendor's affair: ``get`` tells.
 
         An upgrade job has a scope that is either ``everything``, perhaps narrowed by ``source_versions``, or some
@@ -71,24 +77,53 @@ class EnosJobs(UnsupportedJobs):
         time-out alone. Where ``source_versions`` are given, the firmware is read first, because its own version must
         not be among them: two requests instead of one.
 
+        The default text of the job's name gets a fingerprint at the vendor, which every read takes out again. Where
+        the answer is lost, the read lag is waited out, and the job is looked for by it and adopted; the request is
+        never repeated, because a late answer may still be carried out after any search.
+
+        Args:
+            job: What to create.
+            idempotency_key: A text of yours for this job. It is looked for first, also after a restart of your
+                program: where a job was created with the same key, that one is returned. The search needs release
+                2.4.0 of EnOS or later. Programs that create with the same key at the same moment may still both do.
+            fingerprint: Whether to mark the name. Without it, a lost answer is an ``OutcomeUnknownError`` at once.
+
         Raises:
             InvalidQueryError: Something in it EnOS cannot do; nothing was created.
-            UnsupportedOperationError: It is to wait for a confirmation, or has a key: EnOS knows neither.
+            UnsupportedOperationError: It is to wait for a confirmation, which EnOS does not know.
             NotFoundError: There is no such firmware (code 24404).
-            OutcomeUnknownError: It may or may not have been created; says how to find out.
+            ConflictError: The key belongs to a job that was created from something else; says what differs.
+            OutcomeUnknownError: It may or may not have been created; names the fingerprint and how to find out.
 
         Source: EnOS Connection Service, "V2.1 Create OTA Job".
         """
         account = self._account
+        deadline = account.session.deadline()
         with concerning("jobs.create", account.label):
-            if idempotency_key is not None:
-                raise UnsupportedOperationError("EnOS has no idempotency keys: leave idempotency_key out")
-            request = write_requests.create_job(account.organisation, job)
-        if job.scope.source_versions:
-            firmware = await self._firmware.get(FirmwareId(job.firmware_ids[0]))
-            account.build("jobs.create", check_target_version, job, firmware.version)
-        response = await account.write(request)
-        return JobId(account.parse(request, response, parse_created_job))
+            mark = chosen_fingerprint(idempotency_key, NAME, account.organisation.org_id, wanted=fingerprint)
+            request = write_requests.create_job(account.organisation, job, mark)
+            creation = JobCreation(
+                session=account.session,
+                lag=account.lag,
+                deadline=deadline,
+                job=job,
+                fingerprint=mark,
+                keyed=idempotency_key is not None,
+                reads=lambda session: attrs.evolve(account, session=session).jobs(query_by_fingerprint(mark or "")),
+                fingerprint_in=fingerprint_in,
+            )
+
+            async def send(retry: RetryPolicy) -> JobId:
+                response = await account.write(request, deadline=deadline, retry=retry)
+                return JobId(account.parse(request, response, parse_created_job))
+
+            async with creation.turn():
+                if (existing := await creation.existing()) is not None:
+                    return existing
+                if job.scope.source_versions:
+                    firmware = await self._firmware.read(job.firmware_ids[0], deadline=deadline)
+                    check_target_version(job, firmware.version)
+                return await creation.carry_out(request, send)
 
     async def start(self, job_id: JobId | str, /) -> None:
         """Start a stopped job.
@@ -101,7 +136,8 @@ class EnosJobs(UnsupportedJobs):
         Source: EnOS Connection Service, "V2.1 Start OTA Job".
         """
         account = self._account
-        await account.write(account.build("jobs.start", write_requests.start_job, account.organisation, job_id))
+        request = account.build("jobs.start", write_requests.start_job, account.organisation, job_id)
+        await carry_out(account, request)
 
     async def stop(self, job_id: JobId | str, /) -> None:
         """Stop a job.
@@ -114,7 +150,8 @@ class EnosJobs(UnsupportedJobs):
         Source: EnOS Connection Service, "V2.1 Stop OTA Job".
         """
         account = self._account
-        await account.write(account.build("jobs.stop", write_requests.stop_job, account.organisation, job_id))
+        request = account.build("jobs.stop", write_requests.stop_job, account.organisation, job_id)
+        await carry_out(account, request)
 
     async def delete(self, job_id: JobId | str, /) -> None:
         """Delete a job, for good.
@@ -127,7 +164,8 @@ class EnosJobs(UnsupportedJobs):
         Source: EnOS Connection Service, "V2.1 Delete OTA Job".
         """
         account = self._account
-        await account.write(account.build("jobs.delete", write_requests.delete_job, account.organisation, job_id))
+        request = account.build("jobs.delete", write_requests.delete_job, account.organisation, job_id)
+        await carry_out(account, request)
 
     def tasks(self, query: DeviceTaskQuery, /) -> Paged[DeviceTask]:
         """Return what the job does on each device, in an order that the vendor does not document.
@@ -158,9 +196,8 @@ class EnosJobs(UnsupportedJobs):
         """
         account = self._account
         keys = account.build("jobs.cancel_tasks", partial(device_keys_of, job_id=job_id), devices)
-        await account.write(
-            account.build("jobs.cancel_tasks", write_requests.cancel_tasks, account.organisation, job_id, keys)
-        )
+        request = account.build("jobs.cancel_tasks", write_requests.cancel_tasks, account.organisation, job_id, keys)
+        await carry_out(account, request, job_id=job_id, device_keys=keys)
 
     async def retry_tasks(self, job_id: JobId | str, devices: Sequence[DeviceReference], /) -> None:
         """Try some devices again that failed or were cancelled: all of them, or with an error none.
@@ -179,9 +216,8 @@ class EnosJobs(UnsupportedJobs):
         """
         account = self._account
         keys = account.build("jobs.retry_tasks", partial(device_keys_of, job_id=job_id), devices)
-        await account.write(
-            account.build("jobs.retry_tasks", write_requests.retry_tasks, account.organisation, job_id, keys)
-        )
+        request = account.build("jobs.retry_tasks", write_requests.retry_tasks, account.organisation, job_id, keys)
+        await carry_out(account, request, job_id=job_id, device_keys=keys)
 
     async def progress(self, job_id: JobId | str, /) -> JobProgress:
         """Return how far a job is, counted from its tasks.

@@ -11,6 +11,7 @@ from typing import Any, Final, get_args
 import attrs
 
 from otaclient.decoding import Columns
+from otaclient.fingerprint import unmarked
 from otaclient.models import (
     Checksum,
     DeviceId,
@@ -130,9 +131,11 @@ def firmware_from(record: FirmwareRecord, *, backend: str) -> Firmware:
 def job_from(record: JobRecord, *, backend: str) -> Job:
     """Return a ``JobInfo`` struct as the shared model."""
     info = record.info
+    name, fingerprint = _unmarked(localized_text_from(info.name))
     created_at, scope, policy = instant_from_epoch_ms(info.create_time), _scope(info.upgrade_scope), _policy(info)
     unused = {
         "createTime": created_at is None,
+        "name": fingerprint is not None,
         "upgradeScope": info.upgrade_scope is not None and info.upgrade_scope.type not in {WHOLE_SCOPE, PARTIAL_SCOPE},
         "upgradePolicy": policy.mode is PolicyMode.UNKNOWN,
         "upgradeTimeout": policy.timeout_seconds is None,
@@ -145,7 +148,7 @@ def job_from(record: JobRecord, *, backend: str) -> Job:
         job_id=JobId(info.job_id),
         status=_JOB_STATUS.get(info.status, JobStatus.UNKNOWN),
         vendor_status=info.status,
-        name=localized_text_from(info.name),
+        name=name,
         kind=JobKind.UNKNOWN if info.type is None else _JOB_KIND.get(info.type, JobKind.UNKNOWN),
         vendor_kind=info.type,
         owner_id=info.org_id,
@@ -226,6 +229,14 @@ def instant_from_epoch_ms(value: int | str | None) -> datetime | None:
         return _EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:
         return None
+
+
+def _unmarked(name: LocalizedText | None) -> tuple[LocalizedText | None, str | None]:
+    """Return the name that the user gave, and the fingerprint that was added to its default text."""
+    if name is None:
+        return None, None
+    text, fingerprint = unmarked(name.default)
+    return (name if fingerprint is None else attrs.evolve(name, default=text)), fingerprint
 
 
 def _checksum(info: FirmwareInfo) -> Checksum | None:

@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any, Final
 
 from otaclient.errors import InvalidQueryError, UnsupportedOperationError
+from otaclient.fingerprint import check_unmarked, marked
 from otaclient.models import JobKind, JobPolicy, JobSchedule, JobScope, NewJob, PolicyMode, RetrySchedule
 from otaclient_enos.checks import checked_count, checked_flag, checked_text, name_fields
 from otaclient_enos.mapping import JOB_KIND_WORDS, PARTIAL_SCOPE, POLICY_MODE_WORDS, WHOLE_SCOPE
@@ -34,8 +35,12 @@ _UTC_OFFSETS: Final = (-12 * 60, 14 * 60)
 _NEEDS_A_SCOPE: Final = "give scope.devices, tags, attributes or asset_trees, or set scope.everything"
 
 
-def job_fields(job: NewJob) -> dict[str, Any]:
+def job_fields(job: NewJob, fingerprint: str | None = None) -> dict[str, Any]:
     """Return the body of the request that creates a job; its firmware goes into the query.
+
+    Args:
+        job: What to create it from.
+        fingerprint: What its name is to end with, beyond the user's own words.
 
     Raises:
         InvalidQueryError: EnOS cannot do that; names the field, the rule and the remedy.
@@ -53,7 +58,7 @@ def job_fields(job: NewJob) -> dict[str, Any]:
         raise InvalidQueryError(f"kind is {job.kind}: EnOS knows {' and '.join(JOB_KIND_WORDS)}")
     policy = _verification_policy if job.kind is JobKind.VERIFICATION else _upgrade_policy
     return {
-        "name": name_fields(job.name, name="name"),
+        "name": _name(job.name, fingerprint),
         "type": JOB_KIND_WORDS[job.kind],
         "upgradeScope": _scope(job.scope, job.kind),
         **policy(job.policy),
@@ -70,6 +75,13 @@ def check_target_version(job: NewJob, version: str) -> None:
         raise InvalidQueryError(
             f"scope.source_versions holds {version!r}, which is the version of the firmware itself: leave it out"
         )
+
+
+def _name(name: Any, fingerprint: str | None) -> dict[str, Any]:
+    # How long the name of a job may be is not documented: a name that is too long, the vendor refuses.
+    fields = name_fields(name, name="name")
+    check_unmarked(fields["defaultValue"])
+    return {**fields, "defaultValue": marked(fields["defaultValue"], fingerprint)}
 
 
 # --- scope -----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Builders of the requests that change something. None of them is ever repeated after an unclear answer.
+"""Builders of the requests that change something. The session repeats none of them after an unclear answer.
 
 Sources: EnOS Connection Service, "V2.1 Create Firmware File", "V2.1 Delete Firmware File", "V2.1 Create OTA Job", "V2.1
 Start OTA Job", "V2.1 Stop OTA Job", "V2.1 Delete OTA Job", "V2.1 Cancel Device Task", "V2.1 Retry Device Task".
@@ -7,6 +7,7 @@ Start OTA Job", "V2.1 Stop OTA Job", "V2.1 Delete OTA Job", "V2.1 Cancel Device 
 from collections.abc import Sequence
 from typing import Final
 
+from otaclient.fingerprint import how_to_check
 from otaclient.models import NewFirmware, NewJob
 from otaclient.structuring import encode_json
 from otaclient.transport.http import HttpRequest
@@ -63,14 +64,14 @@ def delete_firmware(organisation: Organisation, firmware_id: str) -> HttpRequest
     )
 
 
-def create_job(organisation: Organisation, job: NewJob) -> HttpRequest:
-    """Build the request that creates a job.
+def create_job(organisation: Organisation, job: NewJob, fingerprint: str | None = None) -> HttpRequest:
+    """Build the request that creates a job, whose name ends with a fingerprint where there is one.
 
     Raises:
         InvalidQueryError: EnOS cannot do that; names the field, the rule and the remedy.
         UnsupportedOperationError: The job is to wait for a confirmation.
     """
-    body = encode_json(job_fields(job))
+    body = encode_json(job_fields(job, fingerprint))
     return HttpRequest(
         operation="jobs.create",
         method="POST",
@@ -80,7 +81,7 @@ def create_job(organisation: Organisation, job: NewJob) -> HttpRequest:
         body=body,
         idempotent=False,
         subject=f"the job {job.name.default!r} with firmware {job.firmware_ids[0]!r}",
-        how_to_check="look for its name with jobs.search before you create it again",
+        how_to_check=how_to_check(fingerprint),
     )
 
 

@@ -10,8 +10,10 @@ from otaclient.models import DeviceTask, DeviceUpgrade, Firmware, Job
 from otaclient.paging import Paged
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery, JobQuery
 from otaclient.transport.http import HttpRequest, HttpResponse
+from otaclient.transport.retry import RetryPolicy
 from otaclient.transport.session import Session
 from otaclient.transport.settling import WriteLag
+from otaclient_iotda.job_names import with_fingerprints
 from otaclient_iotda.plans import plan_devices, plan_firmware, plan_jobs, plan_modules, plan_tasks
 from otaclient_iotda.reads import IotdaReads, concerning
 from otaclient_iotda.records import OtaModule
@@ -57,7 +59,7 @@ class Account:
         """Return the raw reads behind a query."""
         with concerning("jobs.search", self.label):
             _check_kind(query, JobQuery)
-            return self._reads(plan_jobs(query, app_id=self.app_id))
+            return self._reads(with_fingerprints(plan_jobs(query, app_id=self.app_id), query))
 
     def tasks(self, query: DeviceTaskQuery) -> IotdaReads[DeviceTask]:
         """Return the raw reads behind a query."""
@@ -103,15 +105,23 @@ class Account:
         with concerning(request.operation, self.label, attempts=response.attempts):
             return parser(request, response)
 
-    async def write(self, request: HttpRequest) -> HttpResponse:
+    async def write(
+        self, request: HttpRequest, *, deadline: float | None = None, retry: RetryPolicy | None = None
+    ) -> HttpResponse:
         """Send a request that changes something, and remember that lists may lag behind it.
+
+        Args:
+            request: The request.
+            deadline: When it must have ended; ``timeout_seconds`` from now unless given.
+            retry: The retries that are left; those of the client unless given.
 
         Raises:
             OtaError: See :meth:`otaclient.transport.session.Session.call`.
         """
         refused = False
+        session = self.session if retry is None else self.session.with_options(retry=retry)
         try:
-            return await self.session.call(request)
+            return await session.call(request, deadline=deadline)
         except (ApiError, RequestNotSentError):
             refused = True
             raise

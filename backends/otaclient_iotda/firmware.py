@@ -1,15 +1,23 @@
 """The firmware of one project: its OTA upgrade packages."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
 from otaclient.errors import UnsupportedOperationError
 from otaclient.models import Firmware, FirmwareId, NewFirmware
 from otaclient.paging import Paged
 from otaclient.protocols import FirmwareContent
 from otaclient.queries import FirmwareQuery
+from otaclient.reconcile import Write, walk
+from otaclient.transport.retry import RetryPolicy
 from otaclient.unsupported import UnsupportedFirmware
 from otaclient_iotda import requests, write_requests
 from otaclient_iotda.account import Account
+from otaclient_iotda.commands import carry_out
 from otaclient_iotda.mapping import firmware_from
-from otaclient_iotda.new_firmware import package_fields
+from otaclient_iotda.new_firmware import is_made_from, package_fields
 from otaclient_iotda.reads import concerning
 from otaclient_iotda.responses import parse_created_package, parse_package
 
@@ -35,9 +43,13 @@ class IotdaFirmware(UnsupportedFirmware):
 
         Source: Huawei Cloud IoTDA API reference, "Query the Details of an OTA Upgrade Package".
         """
+        return await self.read(firmware_id)
+
+    async def read(self, firmware_id: str, *, deadline: float | None = None) -> Firmware:
+        """Return the firmware with this identifier, by a deadline where that is part of a longer call."""
         account = self._account
         request = account.build("firmware.get", requests.get_package, account.project_id, firmware_id)
-        response = await account.session.call(request)
+        response = await account.session.call(request, deadline=deadline)
         return firmware_from(account.parse(request, response, parse_package), backend=account.label)
 
     def search(self, query: FirmwareQuery = FirmwareQuery(), /) -> Paged[Firmware]:
@@ -58,6 +70,9 @@ class IotdaFirmware(UnsupportedFirmware):
         The file is neither read nor checked: the vendor hands its place and the checksum on to the devices. The
         instance needs the right to read it (an agency with OBS access). The package belongs to the resource space of
         the configuration, or that of ``with_options(owner_id=...)``.
+
+        Where the answer is lost, the package is looked for: one of the same product, kind and version whose file has
+        the same place and checksum is this one. The request is never repeated.
 
         Args:
             firmware: What to create. ``location`` is ``obs://bucket/object/key``. The region is the end of it, as in
@@ -82,8 +97,26 @@ class IotdaFirmware(UnsupportedFirmware):
                 )
             fields = package_fields(firmware, app_id=account.app_id, region=account.region, module_name=module_name)
             request = write_requests.create_package(account.project_id, fields)
-        response = await account.write(request)
-        return FirmwareId(account.parse(request, response, parse_created_package))
+            deadline = account.session.deadline()
+
+            async def send(retry: RetryPolicy) -> FirmwareId:
+                response = await account.write(request, deadline=deadline, retry=retry)
+                return FirmwareId(account.parse(request, response, parse_created_package))
+
+            async def look() -> FirmwareId | None:
+                return await self._created(firmware, fields, deadline)
+
+            write = Write(
+                request=request,
+                session=account.session,
+                lag=account.lag,
+                deadline=deadline,
+                send=send,
+                look=look,
+                # Whether a product may have a version twice is not documented: a repeat might make a second package.
+                repeats=False,
+            )
+            return await write.carry_out()
 
     async def delete(self, firmware_id: FirmwareId | str, /) -> None:
         """Delete a package, for good; its file stays in the object storage.
@@ -96,6 +129,23 @@ class IotdaFirmware(UnsupportedFirmware):
         Source: Huawei Cloud IoTDA API reference, "Delete an OTA Upgrade Package".
         """
         account = self._account
-        await account.write(
-            account.build("firmware.delete", write_requests.delete_package, account.project_id, firmware_id)
+        request = account.build("firmware.delete", write_requests.delete_package, account.project_id, firmware_id)
+        await carry_out(account, request)
+
+    async def _created(self, new: NewFirmware, fields: Mapping[str, Any], deadline: float) -> FirmwareId | None:
+        """Return the package that was created from these fields; no listing says where its file is."""
+        account = self._account
+        query = FirmwareQuery(
+            products=None if new.product_id is None else (new.product_id,), kinds=(new.kind,), version=new.version
         )
+        found = walk(
+            lambda session: attrs.evolve(account, session=session).firmware(query),
+            session=account.session,
+            deadline=deadline,
+        )
+        for row in [row async for row in found]:
+            request = account.build("firmware.create", requests.get_package, account.project_id, row.firmware_id)
+            response = await account.session.call(request, deadline=deadline)
+            if is_made_from(account.parse(request, response, parse_package), fields):
+                return row.firmware_id
+        return None

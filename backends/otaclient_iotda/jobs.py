@@ -5,27 +5,33 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from otaclient.errors import OtaError, UnsupportedOperationError
-from otaclient.models import DeviceId, DeviceTask, FirmwareKind, Job, JobId, JobProgress, NewJob, TaskStatus
+import attrs
+
+from otaclient.errors import OtaError
+from otaclient.fingerprint import chosen_fingerprint
+from otaclient.job_creation import JobCreation
+from otaclient.models import DeviceTask, FirmwareKind, Job, JobId, JobProgress, NewJob, TaskStatus
 from otaclient.paging import Paged
 from otaclient.protocols import DeviceReference
 from otaclient.queries import DeviceTaskQuery, JobQuery
+from otaclient.transport.retry import RetryPolicy
 from otaclient.unsupported import UnsupportedJobs
 from otaclient.watching import wait_for_job, watch_job
 from otaclient_iotda import requests, write_requests
-from otaclient_iotda.account import READ_LAG_SECONDS, Account
+from otaclient_iotda.account import NAME, READ_LAG_SECONDS, Account
+from otaclient_iotda.commands import act, carry_out
 from otaclient_iotda.firmware import IotdaFirmware
+from otaclient_iotda.job_names import fingerprint_in
 from otaclient_iotda.mapping import job_from
 from otaclient_iotda.new_jobs import check_kind, job_fields, kind_of
 from otaclient_iotda.reads import concerning
 from otaclient_iotda.records import TargetOutcome
-from otaclient_iotda.responses import parse_created_task, parse_targets, parse_task
+from otaclient_iotda.responses import parse_created_task, parse_task
 from otaclient_iotda.tasks import (
     check_accepted,
     device_ids_of,
     in_parts,
     interrupted,
-    outcomes_from,
     progress_from,
     reasons_of,
 )
@@ -77,6 +83,7 @@ class IotdaJobs(UnsupportedJobs):
         /,
         *,
         idempotency_key: str | None = None,
+        fingerprint: bool = True,
         firmware_kind: FirmwareKind | None = None,
         gateway_mode: bool = False,
         extra_info: Mapping[str, Any] | None = None,
@@ -86,39 +93,65 @@ class IotdaJobs(UnsupportedJobs):
         The vendor has one type of task for each kind of firmware. So the packages are read first, one request each,
         which also shows packages that one job cannot install together; ``firmware_kind`` saves these requests.
 
+        The job's name gets a fingerprint at the vendor, which every read takes out again. Where the answer is lost, the
+        job is looked for by it and adopted; the request is never repeated, because a late answer may still be carried
+        out after any search.
+
         Args:
             job: What to create. Its scope is up to 30,000 devices, or groups; it has up to ten packages; of the policy,
                 IoTDA knows a start within seven days, and retries. Its name is 1 to 128 Chinese characters, letters,
-                digits and '_'. It belongs to the client's resource space, or without one to the vendor's default one.
-            idempotency_key: Not for this vendor.
+                digits and '_', of which the fingerprint takes 24. It belongs to the client's resource space, or without
+                one to the vendor's default one.
+            idempotency_key: A text of yours for this job. It is looked for first, in all upgrade jobs of the resource
+                space, also after a restart of your program: where a job was created with the same key, that one is
+                returned. Programs that create with the same key at the same moment may still both do.
+            fingerprint: Whether to mark the name. Without it, a lost answer is an ``OutcomeUnknownError`` at once.
             firmware_kind: What the packages are.
             gateway_mode: Whether gateways upgrade the devices behind them (``task_mode``).
             extra_info: Handed to the devices with the upgrade notice; at most 512 characters as JSON.
 
         Raises:
             InvalidQueryError: Something in it IoTDA cannot do; nothing was created.
-            UnsupportedOperationError: It has a key: IoTDA knows none.
             NotFoundError: There is no such package (HTTP status 404).
-            OutcomeUnknownError: It may or may not have been created; says how to find out.
+            ConflictError: The key belongs to a job that was created from something else; says what differs.
+            OutcomeUnknownError: It may or may not have been created; names the fingerprint and how to find out.
 
         Source: Huawei Cloud IoTDA API reference, "Create a Batch Task".
         """
         account = self._account
+        deadline = account.session.deadline()
         with concerning("jobs.create", account.label):
-            if idempotency_key is not None:
-                raise UnsupportedOperationError("IoTDA has no idempotency keys: leave idempotency_key out")
+            mark = chosen_fingerprint(idempotency_key, NAME, account.project_id, wanted=fingerprint)
             fields = job_fields(
                 job,
                 app_id=account.app_id,
                 now=account.session.clock.now(),
+                fingerprint=mark,
                 firmware_kind=firmware_kind,
                 gateway_mode=gateway_mode,
                 extra_info=extra_info,
             )
-        kind = firmware_kind or await self._kind_for(job, gateway_mode=gateway_mode)
-        request = write_requests.create_task(account.project_id, fields, kind)
-        response = await account.write(request)
-        return JobId(account.parse(request, response, parse_created_task))
+            creation = JobCreation(
+                session=account.session,
+                lag=account.lag,
+                deadline=deadline,
+                job=job,
+                fingerprint=mark,
+                keyed=idempotency_key is not None,
+                reads=lambda session: attrs.evolve(account, session=session).jobs(JobQuery()),
+                fingerprint_in=fingerprint_in,
+            )
+            async with creation.turn():
+                if (existing := await creation.existing()) is not None:
+                    return existing
+                kind = firmware_kind or await self._kind_for(job, gateway_mode=gateway_mode, deadline=deadline)
+                request = write_requests.create_task(account.project_id, fields, kind, mark)
+
+                async def send(retry: RetryPolicy) -> JobId:
+                    response = await account.write(request, deadline=deadline, retry=retry)
+                    return JobId(account.parse(request, response, parse_created_task))
+
+                return await creation.carry_out(request, send)
 
     async def start(self, job_id: JobId | str, /) -> None:
         """Confirm a held job, on all its devices.
@@ -157,7 +190,7 @@ class IotdaJobs(UnsupportedJobs):
         Source: Huawei Cloud IoTDA API reference, "Delete a Batch Task".
         """
         account = self._account
-        await account.write(account.build("jobs.delete", write_requests.delete_task, account.project_id, job_id))
+        await carry_out(account, account.build("jobs.delete", write_requests.delete_task, account.project_id, job_id))
 
     def tasks(self, query: DeviceTaskQuery, /) -> Paged[DeviceTask]:
         """Return what the job does on each device, newest record first.
@@ -268,8 +301,8 @@ class IotdaJobs(UnsupportedJobs):
                 roll=account.session.roll,
             )
 
-    async def _kind_for(self, job: NewJob, *, gateway_mode: bool) -> FirmwareKind:
-        packages = [await self._firmware.get(firmware_id) for firmware_id in job.firmware_ids]
+    async def _kind_for(self, job: NewJob, *, gateway_mode: bool, deadline: float) -> FirmwareKind:
+        packages = [await self._firmware.read(firmware_id, deadline=deadline) for firmware_id in job.firmware_ids]
         kind = self._account.build("jobs.create", kind_of, packages)
         self._account.build("jobs.create", check_kind, kind, gateway_mode=gateway_mode)
         return kind
@@ -279,7 +312,7 @@ class IotdaJobs(UnsupportedJobs):
         return reasons_of([task async for task in self.tasks(failed)])
 
     async def _on_all(self, deed: Deed, job_id: str, *, operation: str) -> None:
-        outcomes = await self._act(deed, job_id, None, operation=operation)
+        outcomes = await act(self._account, deed, job_id, None, operation=operation)
         self._account.build(operation, check_accepted, outcomes)
 
     async def _on_all_of(self, deed: Deed, job_id: str, devices: Sequence[DeviceReference], *, operation: str) -> None:
@@ -297,20 +330,10 @@ class IotdaJobs(UnsupportedJobs):
         for part in in_parts(device_ids):
             asked += len(part)
             try:
-                outcomes += await self._act(deed, job_id, part, operation=operation)
+                outcomes += await act(self._account, deed, job_id, part, operation=operation)
             except OtaError as error:
                 if outcomes:
                     said = interrupted(outcomes, asked=asked, total=len(device_ids))
                     error.message = f"{error.message}; {said}"
                 raise
         return outcomes
-
-    async def _act(
-        self, deed: Deed, job_id: str, targets: Sequence[DeviceId] | None, *, operation: str
-    ) -> tuple[TargetOutcome, ...]:
-        account = self._account
-        request = account.build(
-            operation, write_requests.act_on_task, account.project_id, deed, job_id, targets, operation=operation
-        )
-        response = await account.write(request)
-        return outcomes_from(account.parse(request, response, parse_targets), targets or ())

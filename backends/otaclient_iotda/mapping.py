@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 import attrs
 
 from otaclient.decoding import Columns
+from otaclient.fingerprint import unmarked
 from otaclient.models import (
     Checksum,
     Connection,
@@ -166,6 +167,7 @@ def job_from(task: wire.Task, *, backend: str) -> Job:
     """Map a ``Task`` struct to the shared model; ``backend`` is the label that it gets."""
     status = TASK_STATUS.get(task.status or "", JobStatus.UNKNOWN)
     firmware_kind = _KIND_OF_TASK.get(task.task_type or "", FirmwareKind.UNKNOWN)
+    name, fingerprint = (None, None) if task.task_name is None else unmarked(task.task_name)
     created_at = instant_from(task.create_time)
     start_text = task.task_policy.schedule_time if task.task_policy else None
     start_at = instant_from(start_text)
@@ -174,13 +176,15 @@ def job_from(task: wire.Task, *, backend: str) -> Job:
         extra["create_time"] = task.create_time
     if start_at is None and start_text is not None:
         extra["schedule_time"] = start_text
+    if fingerprint is not None:
+        extra["task_name"] = task.task_name
     return Job(
         backend=backend,
         job_id=JobId(task.task_id),
         status=status,
         vendor_status=task.status,
         status_description=task.status_desc,
-        name=None if task.task_name is None else LocalizedText(default=task.task_name),
+        name=None if name is None else LocalizedText(default=name),
         # Batch tasks do other things too; those are no upgrades, and only `get` with their id finds them.
         kind=JobKind.UNKNOWN if firmware_kind is FirmwareKind.UNKNOWN else JobKind.UPGRADE,
         vendor_kind=task.task_type,

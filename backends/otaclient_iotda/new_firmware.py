@@ -4,14 +4,16 @@ Source: Huawei Cloud IoTDA API reference, "Create an OTA Upgrade Package".
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from otaclient.errors import InvalidQueryError
 from otaclient.models import FirmwareKind, NewFirmware
 from otaclient_iotda import checks
 from otaclient_iotda.mapping import PACKAGE_TYPE
+from otaclient_iotda.wire import ObsLocation, OtaPackage
 
-__all__ = ["FILE_NAME_ENDINGS", "package_fields"]
+__all__ = ["FILE_NAME_ENDINGS", "is_made_from", "package_fields"]
 
 MOST_SOURCE_VERSIONS: Final = 20
 LONGEST_DESCRIPTION: Final = 1024
@@ -35,6 +37,9 @@ FILE_NAME_ENDINGS: Final = (
 # Our form of what the vendor has as three fields. An object key may hold anything, so the region stands at the end.
 _LOCATION: Final = re.compile(r"(?s:obs://(?P<bucket>[^/]*)/(?P<key>.*?)(?:\?region=(?P<region>[^?/]*))?)")
 _FORM: Final = "obs://bucket/object/key, or obs://bucket/object/key?region=cn-north-4"
+
+
+_COMPARED: Final = ("product_id", "package_type", "version", "module_name", "description", "custom_info")
 
 
 def package_fields(
@@ -82,6 +87,22 @@ def package_fields(
         if text is not None:
             fields[name] = checks.checked_prose(text, name=name, longest=longest)
     return fields
+
+
+def is_made_from(package: OtaPackage, fields: Mapping[str, Any]) -> bool:
+    """Tell whether a package is all that these fields ask for, from the same file."""
+    wanted = fields["file_location"]["obs_location"]
+    place = (package.file_location.obs_location if package.file_location else None) or ObsLocation()
+    same_file = (place.bucket_name, place.object_key, (place.sign or "").lower()) == (
+        wanted["bucket_name"],
+        wanted["object_key"],
+        wanted.get("sign", "").lower(),
+    )
+    told = {name: getattr(package, name) for name in _COMPARED}
+    if package.module_name is None:  # older services do not say it
+        del told["module_name"]
+    versions = set(package.support_source_versions or ()) == set(fields.get("support_source_versions", ()))
+    return same_file and versions and all((text or "") == fields.get(name, "") for name, text in told.items())
 
 
 def _refuse_unknown(firmware: NewFirmware) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from otaclient.errors import InvalidQueryError
+from otaclient.fingerprint import SUFFIX_LENGTH, check_unmarked, marked
 from otaclient.models import (
     Firmware,
     FirmwareKind,
@@ -47,6 +48,7 @@ def job_fields(
     *,
     app_id: str | None,
     now: datetime,
+    fingerprint: str | None = None,
     firmware_kind: FirmwareKind | None = None,
     gateway_mode: bool = False,
     extra_info: Mapping[str, Any] | None = None,
@@ -57,6 +59,7 @@ def job_fields(
         job: What to create it from.
         app_id: The resource space; ``None`` for the vendor's default one.
         now: The present, from which a start may be at most seven days away.
+        fingerprint: What the name is to end with, beyond the user's own words.
         firmware_kind: What the packages are, where the caller says.
         gateway_mode: Whether gateways upgrade the devices behind them.
         extra_info: What is handed to the devices with the upgrade notice.
@@ -73,7 +76,7 @@ def job_fields(
     if not package_ids:
         raise InvalidQueryError("firmware_ids is empty: name at least one package")
     fields: dict[str, Any] = {
-        "task_name": _name(job.name),
+        "task_name": _name(job.name, fingerprint),
         **_scope(job.scope),
         "document": {"package_ids": package_ids},
         **_policy(job.policy, now),
@@ -129,12 +132,18 @@ def kind_of(packages: Sequence[Firmware]) -> FirmwareKind:
     return next(iter(kinds))
 
 
-def _name(name: Any) -> str:
+def _name(name: Any, fingerprint: str | None) -> str:
     if not isinstance(name, LocalizedText):
         raise InvalidQueryError(f"name is {name!r}: give LocalizedText(default=...)")
     if name.translations:
         raise InvalidQueryError("name has translations, but IoTDA stores one text: leave them out")
     text = checks.checked_prose(name.default, name="name", longest=LONGEST_NAME)
+    check_unmarked(text)
+    if fingerprint is not None and len(text) > LONGEST_NAME - SUFFIX_LENGTH:
+        raise InvalidQueryError(
+            f"name is {len(text)} characters long: IoTDA takes {LONGEST_NAME}, of which the fingerprint takes "
+            f"{SUFFIX_LENGTH}; give at most {LONGEST_NAME - SUFFIX_LENGTH}, or set fingerprint to False"
+        )
     if not text:
         raise InvalidQueryError(f"name is empty: IoTDA takes 1 to {LONGEST_NAME} characters")
     if wrong := dict.fromkeys(_NOT_FOR_NAMES.findall(text)):
@@ -142,7 +151,7 @@ def _name(name: Any) -> str:
             f"name is {text!r} with {', '.join(map(repr, wrong))}: IoTDA takes Chinese characters, letters, digits "
             "and '_'"
         )
-    return text
+    return marked(text, fingerprint)
 
 
 def _hold(job: NewJob) -> dict[str, bool]:

@@ -63,9 +63,8 @@ def canonical_request(request: HttpRequest, headers: Mapping[str, str]) -> tuple
 
     Signed are all of ``headers``, which are those that will be sent, but the ones with an underscore in their name.
     """
-    lowered = sorted([(name.lower(), value.strip()) for name, value in headers.items() if "_" not in name])
-    names = ";".join([name for name, _ in lowered])
-    lines = "".join([f"{name}:{value}\n" for name, value in lowered])
+    order, names = _signed_order(tuple(headers))
+    lines = "".join([f"{lowered}:{headers[name].strip()}\n" for lowered, name in order])
     text = (
         f"{request.method}\n{canonical_uri(request.path)}\n{canonical_query(request.query)}\n"
         f"{lines}\n{names}\n{_payload_hash(request.body, headers)}"
@@ -73,8 +72,20 @@ def canonical_request(request: HttpRequest, headers: Mapping[str, str]) -> tuple
     return text, names
 
 
+# The requests of one client have few different sets of headers.
+@lru_cache(maxsize=64)
+def _signed_order(names: tuple[str, ...]) -> tuple[tuple[tuple[str, str], ...], str]:
+    order = tuple(sorted((name.lower(), name) for name in names if "_" not in name))
+    return order, ";".join([lowered for lowered, _ in order])
+
+
 def sdk_date(now: datetime) -> str:
     """Return an aware time as ``X-Sdk-Date`` has it, such as ``20260102T030405Z``."""
+    return _date_of_second(now.replace(microsecond=0))
+
+
+@lru_cache(maxsize=8)
+def _date_of_second(now: datetime) -> str:
     return now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
 
 

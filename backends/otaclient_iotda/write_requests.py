@@ -1,4 +1,4 @@
-"""Builders of the requests that change something. None of them is ever repeated after an unclear answer.
+"""Builders of the requests that change something. The session repeats none of them after an unclear answer.
 
 Sources: Huawei Cloud IoTDA API reference, "Create an OTA Upgrade Package", "Delete an OTA Upgrade Package", "Create an
 OTA Module", "Update an OTA Module", "Delete an OTA Module", "Create a Batch Task", "Stop a Batch Task", "Retry a Batch
@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
 from otaclient.errors import InvalidQueryError
+from otaclient.fingerprint import how_to_check, unmarked
 from otaclient.models import FirmwareKind
 from otaclient.structuring import encode_json
 from otaclient.transport.http import HttpRequest
@@ -157,16 +158,25 @@ def module_fields(*, alias: str | None = None, description: str | None = None) -
 # --- batch tasks -----------------------------------------------------------------------------------------------------
 
 
-def create_task(project_id: str, fields: Mapping[str, Any], kind: FirmwareKind) -> HttpRequest:
-    """Build ``POST /v5/iot/{project_id}/batchtasks`` from checked fields, for packages of one kind."""
+def create_task(
+    project_id: str, fields: Mapping[str, Any], kind: FirmwareKind, fingerprint: str | None = None
+) -> HttpRequest:
+    """Build ``POST /v5/iot/{project_id}/batchtasks`` from checked fields, for packages of one kind.
+
+    Args:
+        project_id: The project.
+        fields: The body, but for its type.
+        kind: What the packages are.
+        fingerprint: What the name in the fields ends with, beyond the user's own words.
+    """
     return HttpRequest(
         operation="jobs.create",
         method="POST",
         path=project_path(project_id, "batchtasks"),
         body=encode_json({**fields, "task_type": TASK_TYPE[kind]}),
         idempotent=False,
-        subject=f"the job {fields['task_name']!r}",
-        how_to_check="look for its name with jobs.search before you create it again",
+        subject=f"the job {unmarked(fields['task_name'])[0]!r}",
+        how_to_check=how_to_check(fingerprint),
     )
 
 

@@ -13,7 +13,7 @@ from cyclopts import Parameter, validators
 from otaclient.cli.failures import UsageError
 from otaclient.cli.listing import say
 from otaclient.cli.sink import StandardOutput
-from otaclient.emulator import EmulatorServer, Fleet, JobPlan
+from otaclient.emulator import Churn, EmulatorServer, Fleet, JobPlan
 
 __all__ = ["Devices", "Seed", "emulator", "emulator_class", "emulator_names", "generated_fleet"]
 
@@ -68,6 +68,13 @@ async def emulator(
     speed: Annotated[
         float, Parameter(validator=validators.Number(gt=0), help="How many times faster than life devices upgrade.")
     ] = 1.0,
+    churn: Annotated[
+        float,
+        Parameter(
+            validator=validators.Number(gte=0, lt=float("inf")),
+            help="How many devices upgrade, how many leave and how many join at each search for devices.",
+        ),
+    ] = 0.0,
 ) -> None:
     """Run one vendor's emulator until Ctrl-C; print its address and the variables that point the client at it.
 
@@ -78,6 +85,7 @@ async def emulator(
     """
     server_class = emulator_class(vendor)
     fleet = await generated_fleet(devices, seed)
+    fleet.start_churn(Churn(seed=seed, upgrade=churn, leave=churn, join=churn))
     try:
         server = server_class(fleet, host=host, port=port, plan=JobPlan(speed=speed))
         await server.start()

@@ -15,6 +15,7 @@ from otaclient.cli.job_plan import plan_text, reach
 from otaclient.cli.listing import Kind, print_made, say
 from otaclient.cli.options import ActFor, BackendName, OutputFormat, Profile, Yes
 from otaclient.cli.output import Column
+from otaclient.errors import OutcomeUnknownError
 from otaclient.models import JobId, NewJob
 from otaclient.protocols import Backend, Capability
 
@@ -45,6 +46,12 @@ async def create_job(
     idempotency_key: Annotated[
         str | None, Parameter(help="A text of yours for this job: the same one again creates no second job.")
     ] = None,
+    fingerprint: Annotated[
+        bool,
+        Parameter(
+            help="End the name at the vendor with a mark, by which the job is found when an answer is lost.",
+        ),
+    ] = True,
     owner: ActFor = None,
     yes: Yes = False,
     backend: BackendName = None,
@@ -62,10 +69,28 @@ async def create_job(
             require(client, Capability.JOBS_HOLD, instead="its jobs cannot wait for a start; leave --hold out")
         await _show(client, job)
         await confirm("Create it?", yes=yes)
-        job_id = await client.jobs.create(job, idempotency_key=idempotency_key)
+        try:
+            job_id = await client.jobs.create(job, idempotency_key=idempotency_key, fingerprint=fingerprint)
+        except OutcomeUnknownError as error:
+            say(_how_to_check(error.fingerprint, client, profile=profile, owner=owner))
+            raise
         await print_made(_CREATED, _Created(backend=client.label, job_id=job_id), job_id, format)
         if sys.stdout.isatty():
             say(f"Follow it with: otaclient jobs watch {job_id} --backend {client.name}")
+
+
+def _how_to_check(fingerprint: str | None, client: Backend, *, profile: str | None, owner: str | None) -> str:
+    """Return with which command to find out whether the job was created."""
+    options = (("--backend", client.name), ("--profile", profile), ("--owner", owner))
+    command = " ".join(["otaclient jobs list", *(f"{name} {value}" for name, value in options if value)])
+    if fingerprint is None:
+        return f"The job may exist, or may appear later. Look for its name with: {command}"
+    return (
+        f"The job may exist, or may appear later, with the fingerprint {fingerprint}.\n"
+        f"Look for it with: {command} --name-contains {fingerprint}\n"
+        f"To try again, repeat the command with: --idempotency-key {fingerprint}\n"
+        "It looks for the job first."
+    )
 
 
 async def _show(client: Backend, job: NewJob) -> None:

@@ -1,5 +1,8 @@
 """The emulator's clock: the system's, or one that a test drives by hand."""
 
+import asyncio
+import heapq
+import itertools
 import time
 from datetime import datetime
 from typing import Protocol
@@ -25,6 +28,10 @@ class Clock(Protocol):
         """Return the present as UTC epoch milliseconds."""
         ...
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait until so much of this clock's time has passed."""
+        ...
+
 
 class SystemClock:
     """The machine's clock."""
@@ -33,19 +40,32 @@ class SystemClock:
         """Return the present as UTC epoch milliseconds."""
         return time.time_ns() // 1_000_000
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait on the event loop."""
+        await asyncio.sleep(seconds)
+
 
 class ManualClock:
     """A clock that stands still until it is told to move on."""
 
     def __init__(self, start: datetime) -> None:
         self._now_ms = epoch_ms(start)
+        self._sleepers: list[tuple[int, int, asyncio.Event]] = []
+        self._numbers = itertools.count()
 
     def now_ms(self) -> int:
         """Return the instant that the clock stands at, as UTC epoch milliseconds."""
         return self._now_ms
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait until the clock was told to move on by so much."""
+        wake = asyncio.Event()
+        heapq.heappush(self._sleepers, (self._now_ms + round(seconds * 1000), next(self._numbers), wake))
+        self._wake()
+        await wake.wait()
+
     def advance(self, seconds: float) -> None:
-        """Move on by this many seconds.
+        """Move on by this many seconds, and wake whoever waits for an instant that has come.
 
         Raises:
             ValueError: The number is negative: an emulator's time never runs backwards.
@@ -53,3 +73,8 @@ class ManualClock:
         if seconds < 0:
             raise ValueError(f"cannot advance the clock by {seconds} seconds: its time never runs backwards")
         self._now_ms += round(seconds * 1000)
+        self._wake()
+
+    def _wake(self) -> None:
+        while self._sleepers and self._sleepers[0][0] <= self._now_ms:
+            heapq.heappop(self._sleepers)[2].set()

@@ -13,7 +13,7 @@ class InColumn:
     """The byte in this column is one of these values."""
 
     column: str
-    """``product``, ``firmware_version``, ``software_version``, ``connection`` or ``upgrading``."""
+    """``product``, ``firmware_version``, ``software_version``, ``connection``, ``upgrading`` or ``listed``."""
     values: frozenset[int]
 
 

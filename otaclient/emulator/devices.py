@@ -4,10 +4,12 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import compress
 from typing import Final
 
 from otaclient.emulator.conditions import EVERYTHING, AllOf, AnyOf, Condition, InColumn
+from otaclient.emulator.watch import DeviceWatch
 from otaclient.models import Connection, FirmwareKind
 
 __all__ = ["ABSENT", "CONNECTIONS", "DeviceTable"]
@@ -33,16 +35,22 @@ _SERIALS: Final = 62**_SERIAL_LENGTH
 _SERIAL_MULTIPLIER: Final = 87_178_291_199_991
 _KEY_DIGITS: Final = 7
 _CACHED_SELECTIONS: Final = 16
+_END_OF_TIME_S: Final = 2**32 - 1
+_LISTED: Final = InColumn("listed", frozenset({1}))
 
 
 class DeviceTable:
-    """A table of devices in order of registration: the row index is the device.
+    """A table of devices: the row index is the device.
 
     The one-byte columns hold indices: of a product, of a version in the table's catalogue of versions (``ABSENT``
-    where the device never reported one), of a connection in ``CONNECTIONS``; ``upgrading`` is 0 or 1. Registration
-    times strictly increase. What identifies a device is computed from its row, never stored.
+    where the device never reported one), of a connection in ``CONNECTIONS``; ``upgrading`` and ``listed`` are 0 or 1.
+    What identifies a device is computed from its row, never stored.
 
-    Whoever writes into a column calls ``touch()`` afterwards.
+    A generated table is in order of registration, which strictly increases. Devices that are added, removed or listed
+    at another place later make the order of the listing another than that of the rows: by the second of registration,
+    and within one by row.
+
+    Whoever writes into a column, or changes what is listed, calls ``touch()`` afterwards.
     """
 
     def __init__(
@@ -67,8 +75,13 @@ class DeviceTable:
         self.software_version_column = software_version
         self.connection_column = connection
         self.upgrading_column = bytearray(len(product))
+        self.listed_column = bytearray(b"\1") * len(product)
         self.registered_at_s = registered_at_s
         self.revision = 0
+        self.listing_revision = 0
+        """Grows whenever a device is added, removed or listed at another place."""
+        self._order: array[int] | None = None
+        self._watches: list[DeviceWatch] = []
         self._prefixes = tuple(f"{prefix}-" for prefix in key_prefixes)
         self._product_indices = {product_id: index for index, product_id in enumerate(self.product_ids)}
         self._shift = seed * 1_000_003 % _SERIALS
@@ -77,11 +90,72 @@ class DeviceTable:
         self._selections_revision = 0
 
     def __len__(self) -> int:
+        """How many rows there are, those of removed devices included."""
         return len(self.product_column)
 
     def touch(self) -> None:
-        """Say that a column has changed: nothing selected before is valid any more."""
+        """Say that something has changed: nothing selected before is valid any more."""
         self.revision += 1
+        for watch in self._watches:
+            watch.look()
+
+    # --- what comes and goes -----------------------------------------------------------------------------------------
+
+    @property
+    def listing(self) -> Sequence[int]:
+        """The rows of the devices that exist, in order of registration (oldest first); shared, not to be changed."""
+        return range(len(self)) if self._order is None else self._order
+
+    def is_listed(self, row: int) -> bool:
+        """Return whether there is a device in this row, and it was not removed."""
+        return 0 <= row < len(self) and self.listed_column[row] == 1
+
+    def add(self, *, product: int, firmware_version: int, connection: int, registered_at_s: int) -> int:
+        """Add a device, described as in the columns, without software; return its row."""
+        row = len(self)
+        self.product_column.append(product)
+        self.firmware_version_column.append(firmware_version)
+        self.software_version_column.append(ABSENT)
+        self.connection_column.append(connection)
+        self.upgrading_column.append(0)
+        self.listed_column.append(0)
+        self.registered_at_s.append(registered_at_s)
+        self.restore(row, registered_at_s)
+        return row
+
+    def remove(self, row: int) -> None:
+        """Remove a device that is listed; its row stays behind."""
+        order = self._own_order()
+        del order[self._place(order, row)]
+        self.listed_column[row] = 0
+        self.listing_revision += 1
+
+    def restore(self, row: int, registered_at_s: int) -> None:
+        """List a device that was removed, as if it had registered at this second."""
+        order = self._own_order()
+        self.registered_at_s[row] = registered_at_s
+        self.listed_column[row] = 1
+        order.insert(self._place(order, row), row)
+        self.listing_revision += 1
+
+    def watch(self, condition: Condition = EVERYTHING) -> DeviceWatch:
+        """Return a watch over which devices meet a condition from now on, until ``unwatch``."""
+        watch = DeviceWatch(partial(self._mask, AllOf((condition, _LISTED))))
+        self._watches.append(watch)
+        return watch
+
+    def unwatch(self, watch: DeviceWatch) -> None:
+        """End a watch; what it saw stays."""
+        self._watches.remove(watch)
+
+    def _own_order(self) -> "array[int]":
+        if self._order is None:
+            self._order = array("I", range(len(self.listed_column) - self.listed_column.count(0)))
+        return self._order
+
+    def _place(self, order: "array[int]", row: int) -> int:
+        seconds = self.registered_at_s
+        return bisect_left(order, (seconds[row], row), key=lambda other: (seconds[other], other))
 
     # --- what one device is ------------------------------------------------------------------------------------------
 
@@ -97,9 +171,9 @@ class DeviceTable:
         return f"{self._prefixes[self.product_column[row]]}{row:07d}"
 
     def record_id(self, row: int) -> str:
-        """Return 24 lower-case hexadecimal digits that begin with the second of registration: they grow with the row.
+        """Return 24 lower-case hexadecimal digits that begin with the second of registration.
 
-        The place of an identifier among ascending rows is ``bisect_left(rows, identifier, key=devices.record_id)``.
+        In a generated table they grow with the row.
         """
         return f"{self.registered_at_s[row]:08x}{(row * _SERIAL_MULTIPLIER + self._shift) & 0xFFFF_FFFF_FFFF_FFFF:016x}"
 
@@ -133,7 +207,7 @@ class DeviceTable:
         for character in serial:
             number = number * 62 + _DIGIT[character]
         row = (number - self._shift) * self._inverse % _SERIALS
-        return row if row < len(self) else None
+        return row if self.is_listed(row) else None
 
     def row_of_key(self, key: str, product_id: str | None = None) -> int | None:
         """Return the row of the device with this key (of this product, if one is given), or ``None``."""
@@ -141,7 +215,7 @@ class DeviceTable:
         if len(digits) < _KEY_DIGITS or not (digits.isascii() and digits.isdigit()):
             return None
         row = int(digits)
-        if row >= len(self) or self.key(row) != key:
+        if not self.is_listed(row) or self.key(row) != key:
             return None
         return row if product_id is None or self.product_id(row) == product_id else None
 
@@ -182,7 +256,7 @@ class DeviceTable:
         column = self.version_column(kind)
         if column is None:
             return ()
-        found = set(compress(column, self._mask(self.of_products([product_id]))))
+        found = set(compress(column, self._mask(AllOf((self.of_products([product_id]), _LISTED)))))
         return tuple(text for index, text in enumerate(self.version_texts(kind)) if index in found)
 
     # --- conditions from what a filter names -------------------------------------------------------------------------
@@ -217,17 +291,22 @@ class DeviceTable:
         a large fleet costs what the page costs.
         """
         if condition == EVERYTHING:
-            return range(len(self))
+            return self.listing
         if self._selections_revision != self.revision:
             self._selections.clear()
             self._selections_revision = self.revision
         rows = self._selections.get(condition)
         if rows is None:
-            rows = self._selections[condition] = array("I", compress(range(len(self)), self._mask(condition)))
+            rows = self._selections[condition] = self.selected(self._mask(condition))
             if len(self._selections) > _CACHED_SELECTIONS:
                 self._selections.popitem(last=False)
         self._selections.move_to_end(condition)
         return rows
+
+    def selected(self, mask: bytes) -> Sequence[int]:
+        """Return the rows of the devices that exist and whose byte is not 0, in order of registration."""
+        listing = self.listing
+        return array("I", compress(listing, mask if self._order is None else map(mask.__getitem__, listing)))
 
     def _mask(self, condition: Condition) -> bytes:
         """One byte a row, 1 where the condition holds."""
@@ -242,6 +321,9 @@ class DeviceTable:
                 mask = int.from_bytes(self._mask(part), "little")
                 combined = combined & mask if every else combined | mask
             return combined.to_bytes(count, "little")
+        if self._order is not None:  # the rows are not in order of registration
+            least, most = condition.first_s or 0, _END_OF_TIME_S if condition.last_s is None else condition.last_s
+            return bytes(least <= second <= most for second in self.registered_at_s)
         first = 0 if condition.first_s is None else bisect_left(self.registered_at_s, condition.first_s)
         last = count if condition.last_s is None else bisect_right(self.registered_at_s, condition.last_s)
         inside = max(last - first, 0)

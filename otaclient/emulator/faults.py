@@ -1,14 +1,34 @@
-"""Faults on demand: tests queue them, and they strike the next matching requests before any handler sees those."""
+"""Faults on demand: tests queue them, and they strike the next matching requests before any handler sees those.
+
+A capacity is the one that is not queued: it stands, for all requests, until it is changed or taken away.
+"""
 
 import asyncio
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
 from typing import Final, Protocol
 
 import attrs
 from aiohttp import web
 
-__all__ = ["AnswerWith", "CutBody", "DropConnection", "Fault", "FaultQueue", "Hold", "cut_after_bytes"]
+from otaclient.emulator.clock import Clock
+
+__all__ = [
+    "AnswerWith",
+    "AtOnce",
+    "Capacity",
+    "CutBody",
+    "DropConnection",
+    "Fault",
+    "FaultQueue",
+    "Hold",
+    "PerSecond",
+    "Queueing",
+    "cut_after_bytes",
+]
 
 _CUT_AFTER: Final = web.RequestKey("cut_after_bytes", int)
 
@@ -85,6 +105,117 @@ def cut_after_bytes(request: web.Request) -> int | None:
     return request.get(_CUT_AFTER)
 
 
+class Capacity(ABC):
+    """What a service bears: its clients are not told, and have to find out.
+
+    ``limit`` may be changed at any time. Requests for tokens do not count: they go to another service.
+
+    Args:
+        limit: How many; the kinds of capacity say of what.
+        service_seconds: How long each request is served, by the emulator's clock.
+        retry_after_seconds: What a throttled answer advises; ``None`` for none, as with most vendors.
+
+    Raises:
+        ValueError: The limit is less than 1, or the time negative.
+    """
+
+    def __init__(self, limit: int, *, service_seconds: float = 0.0, retry_after_seconds: int | None = None) -> None:
+        if not service_seconds >= 0:
+            raise ValueError(f"service_seconds is {service_seconds}; it must be 0 or more")
+        self._service_seconds = service_seconds
+        self.retry_after_seconds = retry_after_seconds
+        self.limit = limit
+
+    @property
+    def limit(self) -> int:
+        """How many."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        if limit < 1:
+            raise ValueError(f"limit is {limit}; a service bears at least 1 (take the capacity away for no limit)")
+        self._limit = limit
+        self._resized()
+
+    @abstractmethod
+    def serving(self, clock: Clock) -> AbstractAsyncContextManager[bool]:
+        """Serve a request for as long as that takes, and hold its place; ``False``, at once, for one too many."""
+
+    def _resized(self) -> None:  # noqa: B027 - only where requests wait does anything follow from it
+        """The limit has changed."""
+
+
+class AtOnce(Capacity):
+    """So many requests are served at once; one more is throttled."""
+
+    _served = 0
+
+    @asynccontextmanager
+    async def serving(self, clock: Clock) -> AsyncGenerator[bool]:
+        """Serve the request unless enough others are."""
+        if self._served >= self.limit:
+            yield False
+            return
+        self._served += 1
+        try:
+            await clock.sleep(self._service_seconds)
+            yield True
+        finally:
+            self._served -= 1
+
+
+class Queueing(Capacity):
+    """So many requests are served at once; others wait for their turn, so the more there are, the longer all take."""
+
+    def __init__(self, limit: int, *, service_seconds: float = 0.0) -> None:
+        self._served = 0
+        self._waiting: deque[asyncio.Event] = deque()
+        super().__init__(limit, service_seconds=service_seconds)
+
+    @asynccontextmanager
+    async def serving(self, clock: Clock) -> AsyncGenerator[bool]:
+        """Wait for a turn, and serve the request."""
+        turn = asyncio.Event()
+        self._waiting.append(turn)
+        self._resized()
+        try:
+            await turn.wait()
+            await clock.sleep(self._service_seconds)
+            yield True
+        finally:
+            if turn.is_set():
+                self._served -= 1
+                self._resized()
+            else:
+                self._waiting.remove(turn)
+
+    def _resized(self) -> None:
+        while self._waiting and self._served < self.limit:
+            self._served += 1
+            self._waiting.popleft().set()
+
+
+class PerSecond(Capacity):
+    """So many requests are accepted in each second of the clock; one more is throttled."""
+
+    _second = -1
+    _accepted = 0
+
+    @asynccontextmanager
+    async def serving(self, clock: Clock) -> AsyncGenerator[bool]:
+        """Serve the request unless enough others were accepted in this second."""
+        second = clock.now_ms() // 1000
+        if second != self._second:
+            self._second, self._accepted = second, 0
+        if self._accepted >= self.limit:
+            yield False
+            return
+        self._accepted += 1
+        await clock.sleep(self._service_seconds)
+        yield True
+
+
 @attrs.define(kw_only=True)
 class _Entry:
     operation: str | None
@@ -98,6 +229,8 @@ class FaultQueue:
     def __init__(self) -> None:
         self._entries: list[_Entry] = []
         self._holds: list[Hold] = []
+        self.capacity: Capacity | None = None
+        """What the service bears; ``None`` for whatever comes."""
 
     def __len__(self) -> int:
         """How many faults are waiting; one that strikes several times counts once."""
@@ -146,8 +279,9 @@ class FaultQueue:
         return hold
 
     def clear(self) -> None:
-        """Forget all waiting faults, and let held requests go on."""
+        """Forget all waiting faults and the capacity, and let held requests go on."""
         self._entries.clear()
+        self.capacity = None
         self.release_all()
 
     def release_all(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 import attrs
 
+from otaclient.emulator.churn import Churn, Turnover
 from otaclient.emulator.clock import epoch_ms
 from otaclient.emulator.devices import ABSENT, DeviceTable
 from otaclient.emulator.noise import Noise
@@ -224,6 +225,7 @@ class Fleet:
     _jobs_by_id: dict[str, JobRecord] = attrs.field(init=False)
     _created: int = attrs.field(init=False, default=0)
     _remark_indices: dict[Remark, int] = attrs.field(init=False)
+    _turnover: Turnover | None = attrs.field(init=False, default=None, eq=False)
 
     def __attrs_post_init__(self) -> None:
         self._firmware_by_id = {record.firmware_id: record for record in self.firmware}
@@ -303,6 +305,24 @@ class Fleet:
         return index
 
     # --- what comes and goes -----------------------------------------------------------------------------------------
+
+    def start_churn(self, churn: Churn) -> None:
+        """Let devices come and go between the answers to searches from now on; ``Churn()`` ends it.
+
+        What a reader had to see, ``devices.watch`` tells::
+
+            fleet.start_churn(Churn(leave=0.5, join=0.5))
+            watch = fleet.devices.watch()
+            ...  # read the listing through an emulator of this fleet
+            missed = {fleet.devices.key(row) for row in watch.throughout} - keys_seen
+        """
+        versions = [product.firmware_versions for product in self.products]
+        self._turnover = Turnover(self.devices, versions, churn, first_second=epoch_ms(self.now) // 1000)
+
+    def pass_search(self) -> None:
+        """Let happen what happens before a search for devices is answered: an emulator calls it for each."""
+        if self._turnover is not None:
+            self._turnover.pass_search()
 
     def new_identity(self, now_ms: int, newest: FirmwareRecord | JobRecord | None) -> tuple[str, int]:
         """Return the identifier and the instant of creation of a record that is to follow ``newest``.

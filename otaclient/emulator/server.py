@@ -119,6 +119,11 @@ class EmulatorServer(ABC):
     def internal_error(self, request: web.Request) -> web.Response:
         """Return the vendor's answer when its service failed."""
 
+    def throttled(self, request: web.Request, *, retry_after_seconds: int | None) -> web.Response:
+        """Return the vendor's answer to a request that is one too many; a bare HTTP 429 unless it has words for it."""
+        headers = {} if retry_after_seconds is None else {"Retry-After": str(retry_after_seconds)}
+        return self.answer(request, b"", status=HTTPStatus.TOO_MANY_REQUESTS, headers=headers)
+
     @abstractmethod
     def environment(self) -> dict[str, str]:
         """Return the environment variables that point the client at this emulator, secrets included."""
@@ -233,13 +238,22 @@ class EmulatorServer(ABC):
         fault = self.faults.take(operation)
         response = None if fault is None else await fault.strike(request)
         if response is None:
-            self.engine.settle()
-            response = await self._handled(request, handler)
+            response = await self._served(request, handler, operation)
         if request.transport is not None:  # the connection still stands
             self.statuses[response.status] += 1
         return response
 
+    async def _served(self, request: web.Request, handler: Handler, operation: str) -> web.StreamResponse:
+        capacity = self.faults.capacity
+        if capacity is None or operation.startswith("token."):
+            return await self._handled(request, handler)
+        async with capacity.serving(self.clock) as is_served:
+            if not is_served:
+                return self.throttled(request, retry_after_seconds=capacity.retry_after_seconds)
+            return await self._handled(request, handler)
+
     async def _handled(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self.engine.settle()
         try:
             return await handler(request)
         except web.HTTPException as error:  # aiohttp's own: an unknown path or method, a body beyond the limit

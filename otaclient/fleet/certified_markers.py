@@ -20,7 +20,7 @@ __all__ = ["DEFAULT_MARKER_OVERLAP", "CertifiedMarkerWalk", "expected_marker_rea
 DEFAULT_MARKER_OVERLAP = 2
 
 _SECOND_LOOKS = 2
-_MOST_HEAD_READS = 200
+_MOST_HEAD_READS = 1000
 _MOST_CHASES = 200
 
 
@@ -93,6 +93,9 @@ class CertifiedMarkerWalk:
         self._repairing = False
         self._second_looks = 0
         self._head_reads = 0
+        self._head_known = 0
+        self._head_marker: str | None = None
+        self._head_keys: frozenset[str] = frozenset()
         self._chases = 0
         self._empty_with_total_0 = False
 
@@ -131,14 +134,20 @@ class CertifiedMarkerWalk:
         following = next_window(window, facts)
         if facts.total is not None:
             self._total = facts.total
-            rows = max(facts.total, self._chain.size)
-            self._findings.expect_plain(rows, largest_page=self._paging.largest_page)
+            seen, size = self._chain.size, self._paging.largest_page
+            self._findings.expect_plain(facts.total, seen=seen, largest_page=size)
         if window is self._hop and isinstance(following, MarkerWindow):
             self._rows_above += window.offset + facts.rows
-            self._begin_wave(following.marker)
+            self._begin_wave(following.marker, left=self._left)
 
-    def _begin_wave(self, base: str | None) -> None:
-        left = None if self._total is None else max(0, self._total - self._rows_above)
+    @property
+    def _left(self) -> int | None:
+        """How many rows the vendor's count leaves for the reads to come; ``None`` where it does not say."""
+        if self._total is None or self._phase is _Phase.HEAD:
+            return None
+        return max(0, self._total - self._rows_above)
+
+    def _begin_wave(self, base: str | None, *, left: int | None) -> None:
         size = self._paging.largest_page
         self._wave = [MarkerWindow(base, size, offset) for offset in _offsets(left, self._paging, self._overlap)]
         self._hop = self._wave[-1]
@@ -165,7 +174,7 @@ class CertifiedMarkerWalk:
         if self._phase is _Phase.FIRST:
             return self._judge_first(keys, facts)
         if self._phase is _Phase.HEAD:
-            return self._judge_head(keys, facts)
+            return self._judge_head(window, keys, facts)
         return self._judge_body(window, keys, facts)
 
     def _judge_first(self, keys: Sequence[str], facts: PageFacts) -> bool:
@@ -178,7 +187,7 @@ class CertifiedMarkerWalk:
         self._marker = facts.marker
         self._rows_above = facts.rows
         self._phase = _Phase.BODY
-        self._begin_wave(facts.marker)
+        self._begin_wave(facts.marker, left=self._left)
         return True
 
     def _judge_empty(self, total: int | None) -> None:
@@ -203,7 +212,7 @@ class CertifiedMarkerWalk:
             return False
         if match.repeated:
             self._findings.note(Doubt.REPEATED)
-        if not on_marker and match.shared < SAFE_JOIN_ROWS:
+        if not on_marker and not match.joins:
             if not facts.rows or not self._findings.is_spent:
                 # On its own marker the next read is joined without a shared row, so a gap closes with one read.
                 self._repairing = True
@@ -214,13 +223,18 @@ class CertifiedMarkerWalk:
         self._repairing = False
         self._chain.add(keys)
         self._marker = facts.marker
-        self._chases = self._chases + 1 if on_marker and facts.rows < self._paging.largest_page else 0
-        if self._chases > _MOST_CHASES:
+        is_full = facts.rows == self._paging.largest_page
+        self._chases = self._chases + 1 if on_marker and not is_full else 0
+        if self._chases > _MOST_CHASES or self._findings.is_exhausted:
             self._findings.note(Doubt.CLOSING)
             self._phase = _Phase.TAIL
             self._ended()
         elif not self._tickets and not self._wave:
-            self._restart(facts.marker)  # rows came where the end was expected
+            # Rows came where the end was expected: as many as fit, perhaps more behind them.
+            if is_full:
+                self._begin_wave(facts.marker, left=None)
+            else:
+                self._restart(facts.marker)
         return True
 
     def _ended(self) -> None:
@@ -230,25 +244,37 @@ class CertifiedMarkerWalk:
         if self._phase is _Phase.TAIL:
             self._phase = _Phase.DONE
         else:
+            self._chain.hold()
             self._phase = _Phase.HEAD
             self._restart(None)
 
-    def _judge_head(self, keys: Sequence[str], facts: PageFacts) -> bool:
+    def _judge_head(self, window: MarkerWindow, keys: Sequence[str], facts: PageFacts) -> bool:
         """Records that joined at the head come to light here, and any known one that jumped there."""
         match = self._chain.match(keys)
         if not match.in_order:
             self._findings.note(Doubt.ORDER)
         if match.repeated:
             self._findings.note(Doubt.REPEATED)
+        on_marker = window.offset == 0 and window.marker == self._head_marker
+        if not on_marker and len(self._head_keys.intersection(keys)) < SAFE_JOIN_ROWS and not self._findings.is_spent:
+            self._restart(self._head_marker)
+            return False
         self._chain.add(keys, at_head=True)
+        self._head_marker, self._head_keys = facts.marker, frozenset(keys)
         self._head_reads += 1
+        self._head_known += match.shared
+        if self._chain.may_forget(self._head_known):
+            self._findings.note(Doubt.FORGOTTEN)
         if not facts.rows:
             self._phase = _Phase.DONE  # read from the newest record to the end: whatever is listed was seen
             self._wave.clear()
         elif match.tail_known:
             self._begin_tail()
         elif self._head_reads < _MOST_HEAD_READS and not self._findings.is_spent:
-            self._restart(facts.marker)
+            if not self._tickets and not self._wave:
+                self._begin_wave(
+                    facts.marker, left=None
+                )  # many at once: more may join than one read after another sees
         else:
             self._findings.note(Doubt.CLOSING)
             self._begin_tail()

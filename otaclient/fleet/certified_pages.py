@@ -148,6 +148,7 @@ class CertifiedPageWalk:
         self._second_looks = 0
         self._idle_reads = 0
         self._head_reads = 0
+        self._head_known = 0
         self._empty_with_total_0 = False
 
     @property
@@ -216,7 +217,7 @@ class CertifiedPageWalk:
         total = ticket.facts.total
         if total is not None:
             self._total = total
-            self._findings.expect_plain(max(total, self._chain.size), largest_page=self._largest)
+            self._findings.expect_plain(total, seen=self._chain.size, largest_page=self._largest)
 
     def judge(self, ticket: Ticket, keys: Sequence[str], /) -> bool:
         """Tell whether the rows of the next read count.
@@ -265,7 +266,8 @@ class CertifiedPageWalk:
         if not match.in_order:
             self._findings.note(Doubt.ORDER)
         # Rows in another order than before contradict the assumption, but the read is connected all the same.
-        if match.repeated or (not match.joins and window.number > 1):
+        is_behind = match.is_behind and self._pace.back > 0 and not read.is_end
+        if match.repeated or not (match.joins or is_behind or window.number == 1):
             if not self._findings.is_spent:
                 self._tickets.drop_all()
                 self._pace.missed()
@@ -273,13 +275,15 @@ class CertifiedPageWalk:
                 return False
             self._findings.note(Doubt.BUDGET)
             self._findings.note(_doubt_of(match))
+        if self._chain.may_forget(self._pace.overlap + self._pace.back if self._pace.back else 0):
+            self._findings.note(Doubt.FORGOTTEN)
         self._pace.joined(nominal=min(self._reached - _begin(window), self._largest), shared=match.shared)
         before = self._chain.size
         self._accept(read)
         # Where a total is reached and nothing new comes, there must be an end; a vendor that repeats a page has none.
         is_idle = self._chain.size == before and self._reached >= (self._total or 0)
         self._idle_reads = self._idle_reads + 1 if is_idle else 0
-        if self._idle_reads > _MOST_IDLE_READS:
+        if self._idle_reads > _MOST_IDLE_READS or self._findings.is_exhausted:
             self._findings.note(Doubt.ENDLESS)
             self._ended()
         return True
@@ -313,6 +317,7 @@ class CertifiedPageWalk:
         if self._phase is _Phase.TAIL:
             self._phase = _Phase.DONE
         else:
+            self._chain.hold()
             self._phase = _Phase.HEAD
             self._next_head = PageWindow(1, self._largest)
 
@@ -325,6 +330,9 @@ class CertifiedPageWalk:
             self._findings.note(Doubt.REPEATED)
         self._chain.add(read.keys, at_head=True)
         self._head_reads += 1
+        self._head_known += match.shared
+        if self._chain.may_forget(self._head_known):
+            self._findings.note(Doubt.FORGOTTEN)
         if self._head_reads > 1 and match.shared < SAFE_JOIN_ROWS:
             self._findings.note(Doubt.CLOSING)
         if read.is_end or not read.rows:

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import attrs
 
-from otaclient.fleet.sightings import Batch, Sightings
+from otaclient.fleet.sightings import Sightings
 
 __all__ = ["SAFE_JOIN_ROWS", "Chain", "Match"]
 
@@ -24,8 +24,13 @@ SAFE_JOIN_ROWS = 2
 class Match:
     """What a read has in common with the joined reads."""
 
+    rows: int
     shared: int
     """How many of its rows are known."""
+    at_frontier: int
+    """How many of those belong to the last joined read, or stand behind it."""
+    leading: int
+    """How many new rows come before the first of those."""
     in_order: bool
     """Whether those stand in the order in which they are known."""
     repeated: bool
@@ -35,13 +40,22 @@ class Match:
 
     @property
     def joins(self) -> bool:
-        """Whether the read is safely joined; another order is a doubt of its own, but the reads are connected."""
-        return self.shared >= SAFE_JOIN_ROWS and not self.repeated
+        """Whether the read is safely joined to the last one.
+
+        Rows that jumped to the tail are shared as well: they belong to reads far before, or stand behind rows that are
+        all new. Another order is a doubt of its own, but the reads are connected.
+        """
+        return self.at_frontier >= SAFE_JOIN_ROWS and self.leading <= self.at_frontier and not self.repeated
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether it only shows what is known, as when many rows have joined before it: nothing is missed, or won."""
+        return self.shared == self.rows >= SAFE_JOIN_ROWS and not self.repeated
 
     @property
     def is_weak(self) -> bool:
         """Whether it is joined, but by a single row."""
-        return self.shared == 1 and not self.repeated
+        return self.at_frontier == 1 and not self.repeated
 
 
 class Chain:
@@ -57,18 +71,32 @@ class Chain:
         self._highest = -1
         self._size = 0
         self._frontier = 0  # the lowest rank in the read that reached farthest
+        self._anchor = 0  # the lowest rank in the last read that was joined, which the next one has to meet
+        self._settled = 0
 
     @property
     def size(self) -> int:
         """How many rows were new when they were added."""
         return self._size
 
+    def hold(self) -> None:
+        """Remember the latest reads for good: the closing read at the tail has to meet them."""
+        self._sightings.hold()
+
+    def may_forget(self, rows: int) -> bool:
+        """Tell whether so many rows back, or from the head on, some may have been forgotten."""
+        return self._sightings.may_forget(rows)
+
     def match(self, keys: Sequence[str]) -> Match:
         """Return what a read has in common with the joined ones."""
         known = self._known(keys)
         tail = range(max(0, len(keys) - SAFE_JOIN_ROWS), len(keys))
+        recent = [(number, place) for number, (place, rank) in enumerate(known) if rank >= self._anchor]
         return Match(
+            rows=len(keys),
             shared=len(known),
+            at_frontier=len(recent),
+            leading=recent[0][1] - recent[0][0] if recent else 0,
             in_order=all(before <= behind for (_, before), (_, behind) in pairwise(known)),
             repeated=self._sightings.look(keys).repeated,
             tail_known=bool(tail) and [place for place, _ in known[-len(tail) :]] == list(tail),
@@ -100,6 +128,8 @@ class Chain:
             rank = max(rank for _, rank in known)
         tail = list(keys[last_known + 1 :])
         extends = last_rank >= self._frontier if known else not at_head
+        if not at_head:
+            self._anchor = lowest
         if extends:
             self._frontier = lowest
             self._highest += len(tail)
@@ -119,24 +149,26 @@ class Chain:
         return known
 
     def _rank_beside(self, key: str) -> int | None:
-        for _, batch, there in self._beside.look([key]).known:
-            return batch.rank(there)
-        return None
+        return next((batch.rank(there) for _, batch, there in self._beside.look([key]).known), None)
 
     def _remember(
         self, read: Sequence[str], new: list[str], *, first_rank: int = 0, ranks: Sequence[int] | None = None
     ) -> None:
         if not new:
             return
-        is_first, self._size = self._size == 0, self._size + len(new)
-        foreign = {read[place] for place, batch, _ in self._sightings.look(read).known if batch.owner is not self}
-        if len(set(new)) == len(new) and foreign.isdisjoint(new):
-            self._sightings.add(Batch(keys=new, owner=self, first_rank=first_rank, ranks=ranks), keep=is_first)
-            return
-        ranked = dict(zip(new, ranks or range(first_rank, first_rank + len(new)), strict=True))
-        for store, some in (
-            (self._sightings, {key: rank for key, rank in ranked.items() if key not in foreign}),
-            (self._beside, {key: rank for key, rank in ranked.items() if key in foreign}),
-        ):
-            if some:
-                store.add(Batch(keys=list(some), owner=self, ranks=list(some.values())), keep=is_first)
+        self._size += len(new)
+        keep, self._settled = self._settled < (self._sightings.reads or 0), self._settled + 1
+        look = self._sightings.look(read)
+        look.fresh.owner = self
+        foreign = {read[place] for place, batch, _ in look.known if batch.owner is not self}
+        if look.repeated or not foreign.isdisjoint(new):
+            ranked = dict(zip(new, ranks or range(first_rank, first_rank + len(new)), strict=True))
+            ranks = [ranked[key] for key in look.new(read)]
+            self._remember_beside({key: rank for key, rank in ranked.items() if key in foreign}, keep=keep)
+        look.fresh.first_rank, look.fresh.ranks = first_rank, ranks
+        self._sightings.settle(look, keep=keep)
+
+    def _remember_beside(self, ranked: dict[str, int], *, keep: bool) -> None:
+        look = self._beside.look(list(ranked))
+        look.fresh.ranks = list(ranked.values())
+        self._beside.settle(look, keep=keep)

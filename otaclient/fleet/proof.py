@@ -5,6 +5,10 @@ from enum import StrEnum
 
 __all__ = ["Doubt", "Findings"]
 
+# Growth is not held against the budget, up to a tenfold fleet and so many reads: a fleet that grows faster than it can
+# be read must not keep a scan for ever.
+_GROWTH = 10
+_GROWTH_READS = 1000
 # Beyond the budget, so that the proof of a small target is not given up for the price of a handful of requests.
 _FREE_REPAIRS = 60
 
@@ -19,6 +23,7 @@ class Doubt(StrEnum):
     END = "end: the last page does not agree with the vendor's total"
     ENDLESS = "end: the pages repeat and no end was reached"
     CLOSING = "closing read: new rows kept coming, faster than they could be read"
+    FORGOTTEN = "dedupe=neighbours: a repair went farther back than is remembered, so devices may have come twice"
     BUDGET = "repair budget: closing the gaps would have taken more requests than allowed"
 
 
@@ -33,7 +38,8 @@ class Findings:
     def __init__(self, repair_budget: float, *, whole: "Findings | None" = None) -> None:
         self._repair_budget = repair_budget
         self._whole = whole
-        self._plain_reads = 1
+        self._plain_reads = self._reads_of_seen = 1
+        self._most_plain_reads: int | None = None
         self.doubts: Counter[Doubt] = Counter()
         self.reads = 0
         self.repairs = 0
@@ -44,9 +50,13 @@ class Findings:
         if self._whole is not None:
             self._whole.note(doubt)
 
-    def expect_plain(self, rows: int, *, largest_page: int) -> None:
-        """Take in how many rows there are by now: growth is not held against the budget."""
-        self._plain_reads = max(self._plain_reads, -(-rows // largest_page) + 1)
+    def expect_plain(self, total: int, *, seen: int, largest_page: int) -> None:
+        """Take in how many rows the vendor counts by now, and how many were seen."""
+        wanted = -(-max(total, seen) // largest_page) + 1
+        if self._most_plain_reads is None:
+            self._most_plain_reads = _GROWTH * wanted + _GROWTH_READS
+        self._plain_reads = max(self._plain_reads, min(wanted, self._most_plain_reads))
+        self._reads_of_seen = -(-seen // largest_page) + 1
 
     def read(self, *, repair: bool) -> None:
         """Count a read."""
@@ -62,4 +72,15 @@ class Findings:
     @property
     def is_spent(self) -> bool:
         """Whether the repairs have used up their budget."""
-        return self.reads > self._plain_reads * (1 + self._repair_budget) + _FREE_REPAIRS
+        return self.reads > self._limit
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether so much was read, repairs or not, that no end is to be expected."""
+        # The vendor's count may be anything: what was seen says more about how far one is.
+        sensible = _GROWTH * self._reads_of_seen * (1 + self._repair_budget) + _GROWTH_READS
+        return self.reads > min(1.2 * self._limit + _GROWTH_READS / 20, sensible)
+
+    @property
+    def _limit(self) -> float:
+        return self._plain_reads * (1 + self._repair_budget) + _FREE_REPAIRS

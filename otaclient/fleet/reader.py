@@ -1,5 +1,6 @@
 """Pages of many walks, read by N workers ahead of one consumer. What waits for the consumer stays bytes."""
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
@@ -84,8 +85,9 @@ class Reader:
         self._in_flight = 0
         self._held: list[tuple[Walker, Ticket]] = []
         self._to_look_at: deque[Walker] = deque()
-        self._idle: deque[anyio.Event] = deque()
-        self._arrived = anyio.Event()
+        # asyncio's own events: one is made for each page, and anyio's look up the kind of the event loop each time.
+        self._idle: deque[asyncio.Event] = deque()
+        self._arrived = asyncio.Event()
         self._fatal: Exception | None = None
         self.failed_attempts = 0
 
@@ -94,7 +96,7 @@ class Reader:
         while not self._done:
             job = self._next_job()
             if job is None:
-                turn = anyio.Event()
+                turn = asyncio.Event()
                 self._idle.append(turn)
                 await turn.wait()
                 continue
@@ -129,9 +131,16 @@ class Reader:
             elif self._done:
                 return
             else:
-                with anyio.move_on_after(self._deadline - self._clock.monotonic()):
-                    await self._arrived.wait()
-                self._arrived = anyio.Event()
+                await self._wait()
+
+    async def _wait(self) -> None:
+        """Wait until something has arrived, or the deadline has passed."""
+        if self._deadline == float("inf"):  # a cancel scope for each page would cost as much as a tenth of its reading
+            await self._arrived.wait()
+        else:
+            with anyio.move_on_after(self._deadline - self._clock.monotonic()):
+                await self._arrived.wait()
+        self._arrived.clear()
 
     @property
     def _done(self) -> bool:

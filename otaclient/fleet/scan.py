@@ -25,7 +25,7 @@ from otaclient.fleet.scan_options import (
     ScanSettings,
     check_options,
 )
-from otaclient.fleet.sightings import Batch, Sightings, content_of
+from otaclient.fleet.sightings import Sightings, content_of
 from otaclient.fleet.walks import Ticket
 from otaclient.models import DeviceTask, DeviceUpgrade
 from otaclient.protocols import Backend
@@ -35,6 +35,8 @@ from otaclient.reads import Partition
 __all__ = ["Scan", "ScanError", "ScanOptions", "ScanProgress", "plan", "scan"]
 
 _T = TypeVar("_T")
+
+_LEAST_NEIGHBOURS = 64
 
 
 @overload
@@ -299,8 +301,9 @@ class Scan(Generic[_T]):
 
     def _new_sightings(self) -> Sightings:
         options = self._options
-        # Reads come back out of order by as many as are in flight, so that many either way are neighbours.
-        return Sightings() if options.proof.dedupe == "exact" else Sightings(2 * options.concurrency)
+        # Reads come back out of order by as many as are in flight, and repairs go back some more.
+        reads = None if options.proof.dedupe == "exact" else max(_LEAST_NEIGHBOURS, 2 * options.concurrency)
+        return Sightings(reads)
 
     def _take(self, walker: Walker, ticket: Ticket) -> list[_T]:
         """Decode a page, have it judged, and return the rows that are new and wanted."""
@@ -344,10 +347,9 @@ class Scan(Generic[_T]):
         self._counts.duplicates += len(rows) - len(fresh) - len(look.places)
         if not fresh:
             return []
-        if not self._options.proof.certify:  # else the chain has added them
-            sightings.add(Batch(keys=look.new(keys)))
-        assert sightings.newest is not None
-        sightings.newest.remember(map(content, fresh))
+        if not self._options.proof.certify:  # else the chain has settled them
+            sightings.settle(look)
+        look.fresh.remember(map(content, fresh))
         if not target.source.filtered_here:
             return fresh
         wanted = list(filter(target.source.keep, fresh))

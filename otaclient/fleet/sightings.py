@@ -8,8 +8,9 @@ digest of what the row said. So a remembered device costs a key, an entry in one
 from array import array
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import repeat
 from operator import attrgetter
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import attrs
 
@@ -19,16 +20,16 @@ __all__ = ["Batch", "Look", "Sightings", "content_of"]
 
 _T = TypeVar("_T")
 
-_CONTENT: Final[dict[type, Callable[[Any], Hashable]]] = {
-    DeviceUpgrade: attrgetter("firmware_version", "software_version", "upgrading", "vendor_connection"),
+_CONTENT: Final[dict[type[Any], Callable[[Any], Hashable]]] = {
+    DeviceUpgrade: attrgetter("firmware_version", "software_version", "upgrading"),
     DeviceTask: attrgetter("vendor_status", "progress_percent", "failure", "from_version", "to_version", "updated_at"),
 }
-"""What can change about a row; the rest belongs to its identity."""
+"""What counts as a change of a row: that of its versions and its state, not of its connection."""
 
 
 def content_of(rows: Sequence[Any]) -> Callable[[Any], Hashable]:
-    """Return the function that gives what can change about rows of this kind."""
-    return _CONTENT.get(type(rows[0]), _whole) if rows else _whole
+    """Return the function that gives what counts as a change of rows of this kind."""
+    return _CONTENT.get(cast("Any", rows[0]).__class__, _whole) if rows else _whole
 
 
 def _whole(row: Any) -> Hashable:
@@ -40,7 +41,7 @@ def _whole(row: Any) -> Hashable:
 class Batch:
     """The rows that one read saw first, in its order."""
 
-    keys: Sequence[str]
+    keys: Sequence[str] = ()
     owner: object = None
     """The chain that they joined; ``None`` where nothing is proved."""
     first_rank: int = 0
@@ -68,8 +69,10 @@ class Look:
     """What is known about the rows of one read."""
 
     keys: Sequence[str]
-    batches: Sequence[Batch | None]
-    """To which batch each belongs; ``None`` for a row that is new."""
+    batches: Sequence[Batch]
+    """To which batch each belongs."""
+    fresh: Batch
+    """The batch of those that are new."""
     places: Sequence[int]
     """For the rows that are known, in their order: the place in its batch."""
     repeated: bool
@@ -78,23 +81,24 @@ class Look:
     @property
     def known(self) -> Iterable[tuple[int, Batch, int]]:
         """Return, for each row that is known, its place in the read, its batch and its place there."""
-        known = len(self.places)
-        if None not in self.batches[:known]:
-            found: Iterable[tuple[int, Batch | None]] = zip(range(known), self.batches, strict=False)
-        else:
-            found = ((place, batch) for place, batch in enumerate(self.batches) if batch is not None)
-        return ((place, batch, there) for (place, batch), there in zip(found, self.places, strict=True) if batch)
+        rows: Iterable[tuple[int, Batch]] = enumerate(self.batches)
+        if not self._new_rows_follow:
+            rows = ((place, batch) for place, batch in rows if batch is not self.fresh)
+        return ((place, batch, there) for (place, batch), there in zip(rows, self.places, strict=False))
 
     def new(self, values: Sequence[_T]) -> list[_T]:
         """Return those of one value a row that belong to new rows; of a key that comes twice, the first."""
-        known = len(self.places)
-        if None not in self.batches[:known] and not self.repeated:
-            return list(values[known:])
+        if self._new_rows_follow and not self.repeated:
+            return list(values[len(self.places) :])
         new: dict[str, _T] = {}
         for key, value, batch in zip(self.keys, values, self.batches, strict=True):
-            if batch is None:
+            if batch is self.fresh:
                 new.setdefault(key, value)
         return list(new.values())
+
+    @property
+    def _new_rows_follow(self) -> bool:
+        return self.fresh not in self.batches[: len(self.places)]
 
 
 class Sightings:
@@ -107,62 +111,88 @@ class Sightings:
 
     def __init__(self, reads: int | None = None) -> None:
         self._of: dict[str, Batch] = {}
-        self._most = reads
+        self.reads = reads
         self._read = 0
+        self._kept = self._held = 0
+        self._has_forgotten = False
         self._latest: deque[Batch] = deque()
         self._looked: Look | None = None
-        self.newest: Batch | None = None
+        self._is_open = False
 
     def another(self) -> "Sightings":
         """Return an empty one of the same kind."""
-        return Sightings(self._most)
+        return Sightings(self.reads)
 
     def look(self, keys: Sequence[str]) -> Look:
-        """Return what is known about the rows of a read; free of charge when asked again before anything is added."""
+        """Return what is known about the rows of a read; free of charge when asked again.
+
+        The new ones are remembered at once, which spares a second search for each, and forgotten with the next look
+        unless they are settled.
+        """
         if self._looked is None or self._looked.keys is not keys:
-            batches = list(map(self._of.get, keys))
-            if self._most is not None:
-                self._turn(batches)
-            self._looked = Look(keys, batches, _places(keys, batches), repeated=len(set(keys)) != len(keys))
+            self._forget_open()
+            fresh, before = Batch(), len(self._of)
+            batches = list(map(self._of.setdefault, keys, repeat(fresh)))
+            new = batches.count(fresh)
+            places = _places(keys, batches, fresh, known=len(keys) - new)
+            repeated = len(self._of) - before < new or (bool(places) and len(set(keys)) < len(keys))
+            if self.reads is not None:
+                self._turn(batches, fresh)
+            self._looked, self._is_open = Look(keys, batches, fresh, places, repeated), new > 0
         return self._looked
 
-    def add(self, batch: Batch, *, keep: bool = False) -> None:
-        """Remember rows that are new, each once; with ``keep``, whatever comes after them."""
-        self._looked = None
-        self.newest = batch
-        self._of.update(dict.fromkeys(batch.keys, batch))
-        if self._most is None or keep:
-            return
-        batch.seen_in = self._read
-        self._latest.append(batch)
+    def settle(self, look: Look, *, keep: bool = False) -> None:
+        """Remember the new rows of the last look; with ``keep``, whatever comes after them."""
+        look.fresh.keys = look.new(look.keys)
+        self._is_open = False
+        if keep:
+            self._kept += len(look.fresh.keys)
+        elif self.reads is not None:
+            look.fresh.seen_in = self._read
+            self._latest.append(look.fresh)
 
-    def _turn(self, batches: Sequence[Batch | None]) -> None:
+    def hold(self) -> None:
+        """Keep for good what is remembered of the latest reads."""
+        self._held += sum(len(batch.keys) for batch in self._latest)
+        self._latest.clear()
+
+    def may_forget(self, rows: int) -> bool:
+        """Tell whether more than a safe share of so many rows, back from the latest or on from the first, is gone."""
+        latest = self._held + sum(len(batch.keys) for batch in self._latest)
+        return self._has_forgotten and rows > max(self._kept, latest) // 2
+
+    def _forget_open(self) -> None:
+        if self._is_open and self._looked is not None:
+            for key in self._looked.new(self._looked.keys):
+                del self._of[key]
+        self._is_open = False
+
+    def _turn(self, batches: Sequence[Batch], fresh: Batch) -> None:
         """Take in the next read, and forget what was not seen for long."""
         self._read += 1
-        for batch in {*batches} - {None}:
-            assert batch is not None
+        for batch in {*batches, fresh}:
             batch.seen_in = self._read
-        oldest = self._read - (self._most or 0)
+        oldest = self._read - (self.reads or 0)
         while self._latest and self._latest[0].seen_in < oldest:
+            self._has_forgotten = True
             for key in self._latest.popleft().keys:
                 del self._of[key]
         if self._latest and self._latest[0].seen_in == self._read:
             self._latest.rotate(-1)
 
 
-def _places(keys: Sequence[str], batches: Sequence[Batch | None]) -> Sequence[int]:
+def _places(keys: Sequence[str], batches: Sequence[Batch], fresh: Batch, *, known: int) -> Sequence[int]:
     """Return the place of each known row in its batch."""
-    known = len(batches) - batches.count(None)
     if not known:
         return ()
-    batch = batches[0]
     # As a rule the first rows are the last ones of the read before.
-    if batch is not None and batches[:known].count(batch) == known and batch.keys[-known:] == keys[:known]:
+    batch = batches[0]
+    if batch is not fresh and batches[:known].count(batch) == known and batch.keys[-known:] == keys[:known]:
         return range(len(batch.keys) - known, len(batch.keys))
     tables: dict[int, dict[str, int]] = {}
     places: list[int] = []
     for key, found in zip(keys, batches, strict=True):
-        if found is None:
+        if found is fresh:
             continue
         table = tables.get(id(found))
         if table is None:

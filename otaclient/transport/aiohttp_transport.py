@@ -2,9 +2,10 @@
 
 import ssl
 import sys
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from types import TracebackType
+from typing import TYPE_CHECKING
 
 import aiohttp
 from yarl import URL
@@ -20,11 +21,16 @@ from otaclient.errors import (
 from otaclient.transport.http import HttpRequest, HttpResponse, Sink, encode_query
 from otaclient.transport.options import TransportOptions
 
+if TYPE_CHECKING:
+    from aiohttp.client import _RequestContextManager  # pyright: ignore[reportPrivateUsage]
+
 __all__ = ["AiohttpTransport"]
 
 # aiohttp rounds time-outs beyond this many seconds up to a whole second; ours are kept to the letter.
 _NEVER_ROUND_SECONDS = 1e9
 _PIECE_BYTES = 1024 * 1024
+# A body of ours has the type that its request says, and none of aiohttp's guesses.
+_NO_CONTENT_TYPE = ("Content-Type",)
 
 
 class AiohttpTransport:
@@ -57,9 +63,10 @@ class AiohttpTransport:
     async def send(self, request: HttpRequest, /, *, endpoint: str, timeout_seconds: float | None) -> HttpResponse:
         """Send once and return the whole response; see :class:`~otaclient.transport.http.Transport`."""
         timeout = aiohttp.ClientTimeout(total=timeout_seconds, ceil_threshold=_NEVER_ROUND_SECONDS)
-        async with self._exchange(request, endpoint, timeout) as response:
-            body = await self._read(response)
-            return HttpResponse(status=response.status, headers=_lower(response.headers), body=body)
+        with _Translated(endpoint):
+            async with self._request(request, endpoint, timeout) as response:
+                body = await self._read(response)
+                return HttpResponse(status=response.status, headers=_lower(response.headers), body=body)
 
     async def fetch(
         self, request: HttpRequest, sink: Sink, /, *, endpoint: str, idle_seconds: float | None
@@ -68,60 +75,31 @@ class AiohttpTransport:
         timeout = aiohttp.ClientTimeout(
             total=None, connect=idle_seconds, sock_read=idle_seconds, ceil_threshold=_NEVER_ROUND_SECONDS
         )
-        async with self._exchange(request, endpoint, timeout) as response:
-            headers = _lower(response.headers)
-            if not await sink.begin(response.status, headers):
-                return HttpResponse(status=response.status, headers=headers, body=await self._read(response))
-            async for chunk in response.content.iter_chunked(_PIECE_BYTES):
-                await sink.write(chunk)
-            return HttpResponse(status=response.status, headers=headers)
+        with _Translated(endpoint):
+            async with self._request(request, endpoint, timeout) as response:
+                headers = _lower(response.headers)
+                if not await sink.begin(response.status, headers):
+                    return HttpResponse(status=response.status, headers=headers, body=await self._read(response))
+                async for chunk in response.content.iter_chunked(_PIECE_BYTES):
+                    await sink.write(chunk)
+                return HttpResponse(status=response.status, headers=headers)
 
-    @asynccontextmanager
-    async def _exchange(
-        self, request: HttpRequest, endpoint: str, timeout: aiohttp.ClientTimeout
-    ) -> AsyncGenerator[aiohttp.ClientResponse]:
-        """Send and hand out the response; what aiohttp raises until its end becomes an error of ours."""
+    def _request(self, request: HttpRequest, endpoint: str, timeout: aiohttp.ClientTimeout) -> "_RequestContextManager":
         query = f"?{encode_query(request.query)}" if request.query else ""
-        url = URL(f"{endpoint}{request.path}{query}", encoded=True)
-        try:
-            async with self._opened().request(
-                request.method,
-                url,
-                data=request.body or None if request.content is None else request.content.chunks(),
-                headers=self._headers(request, endpoint),
-                skip_auto_headers=("Content-Type",),
-                # A redirect would carry the signature to another host, or turn a POST into a GET.
-                allow_redirects=False,
-                raise_for_status=False,
-                auto_decompress=True,
-                proxy=self._options.proxy,
-                proxy_headers=self._proxy_headers,
-                timeout=timeout,
-            ) as response:
-                yield response
-        except OtaError:
-            raise
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError) as error:
-            raise RequestNotSentError(f"cannot connect to {endpoint}: {_words(error)}") from error
-        except aiohttp.SocketTimeoutError as error:
-            raise TimeoutError(_words(error)) from error
-        except aiohttp.InvalidURL as error:
-            raise RequestNotSentError(f"{endpoint} is not an address that can be reached") from error
-        except aiohttp.ClientPayloadError as error:
-            raise ResponseLostError(
-                f"the answer from {endpoint} broke off or cannot be decompressed: {_words(error)}"
-            ) from error
-        except aiohttp.ClientError as error:
-            # What the request's own content raised comes wrapped, as the cause of a broken connection.
-            if isinstance(error.__cause__, OtaError):
-                raise error.__cause__ from None
-            raise ResponseLostError(
-                f"the connection to {endpoint} failed before the answer was whole: {_words(error)}"
-            ) from error
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise ResponseLostError(f"the connection to {endpoint} failed: {_words(error)}") from error
+        return self._opened().request(
+            request.method,
+            URL(f"{endpoint}{request.path}{query}", encoded=True),
+            data=request.body or None if request.content is None else request.content.chunks(),
+            headers=self._headers(request, endpoint),
+            skip_auto_headers=_NO_CONTENT_TYPE,
+            # A redirect would carry the signature to another host, or turn a POST into a GET.
+            allow_redirects=False,
+            raise_for_status=False,
+            auto_decompress=True,
+            proxy=self._options.proxy,
+            proxy_headers=self._proxy_headers,
+            timeout=timeout,
+        )
 
     async def aclose(self) -> None:
         """Close the session, unless it was the caller's. Closing twice does no harm."""
@@ -167,6 +145,45 @@ class AiohttpTransport:
                 )
             chunks.append(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+class _Translated:
+    """Lets no exception of aiohttp out: what it raises becomes an error of ours."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        if error is None or isinstance(error, OtaError):
+            return
+        if isinstance(error, aiohttp.ClientError):
+            # What the request's own content raised comes wrapped, as the cause of a broken connection.
+            if isinstance(error.__cause__, OtaError):
+                raise error.__cause__ from None
+            raise _translated(error, self._endpoint) from error
+        if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+            raise ResponseLostError(f"the connection to {self._endpoint} failed: {_words(error)}") from error
+
+
+def _translated(error: aiohttp.ClientError, endpoint: str) -> Exception:
+    match error:
+        case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError() | aiohttp.ClientHttpProxyError():
+            return RequestNotSentError(f"cannot connect to {endpoint}: {_words(error)}")
+        case aiohttp.SocketTimeoutError():
+            return TimeoutError(_words(error))
+        case aiohttp.InvalidURL():
+            return RequestNotSentError(f"{endpoint} is not an address that can be reached")
+        case aiohttp.ClientPayloadError():
+            return ResponseLostError(f"the answer from {endpoint} broke off or cannot be decompressed: {_words(error)}")
+        case _:
+            return ResponseLostError(
+                f"the connection to {endpoint} failed before the answer was whole: {_words(error)}"
+            )
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:

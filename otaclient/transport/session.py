@@ -58,7 +58,7 @@ class Dialect:
     """Where the signer's ``token`` comes from; ``None`` where the vendor needs none."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)  # not frozen: that would make each of them twice as dear
 class _Outcome:
     """What one attempt came to: a response, a failure, or a response that is one."""
 
@@ -214,7 +214,7 @@ class Session:
     async def _attempt(self, exchange: Exchange, attempt: int, deadline: float) -> _Outcome:
         """Wait for a turn, sign, send and classify, once."""
         request = exchange.for_attempt()
-        asked_at = self.clock.monotonic()
+        asked_at = 0.0 if self.on_event is None else self.clock.monotonic()
         if not await self.limiter.acquire(deadline=deadline):
             raise DeadlineExceededError("timeout_seconds ran out, or would run out, while waiting for a turn")
         try:
@@ -233,6 +233,7 @@ class Session:
                     ),
                 )
             outcome = await self._send(dialect, exchange, signed, token, deadline - started_at)
+            self._learn(exchange, outcome, started_at)
             if self.on_event is not None:
                 deliver(self.on_event, self._finished(request, attempt, self.clock.monotonic() - started_at, outcome))
             return outcome
@@ -258,6 +259,14 @@ class Session:
         if exchange.streamed:
             return _Outcome(token=token, response=response)
         return _Outcome(token=token, response=response, failure=dialect.classify(signed, response))
+
+    def _learn(self, exchange: Exchange, outcome: _Outcome, started_at: float) -> None:
+        """Let the limiter learn from a good or a throttled answer; other failures may come sooner, or much later."""
+        failure = outcome.failure
+        throttled = failure is not None and failure.remedy is Remedy.SLOW_DOWN
+        # How long a streamed body takes depends on its size, and on whoever takes it in.
+        if throttled or (failure is None and not exchange.streamed):
+            self.limiter.answered(exchange.request.operation, started_at=started_at, throttled=throttled)
 
     async def _wait_or_raise(self, request: HttpRequest, failure: Failure, attempt: int, deadline: float) -> None:
         error = failure.error

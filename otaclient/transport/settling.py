@@ -1,8 +1,20 @@
 """Reading one's own writes where a vendor's searches lag behind: wait out the rest of the lag, and no more."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import anyio
+import attrs
+
 from otaclient.transport.clock import Clock
 
 __all__ = ["WriteLag"]
+
+
+@attrs.define
+class _Turn:
+    lock: anyio.Lock = attrs.field(factory=anyio.Lock)
+    users: int = 0
 
 
 class WriteLag:
@@ -17,6 +29,8 @@ class WriteLag:
         self.seconds = seconds
         self._clock = clock
         self._settled_at = float("-inf")
+        self._opened_at = clock.monotonic()
+        self._turns: dict[str, _Turn] = {}
 
     def wrote(self) -> None:
         """Note that a write was just answered, or may have been carried out."""
@@ -26,3 +40,34 @@ class WriteLag:
         """Wait until every write so far can be read; at once where that time has passed."""
         while (left := self._settled_at - self._clock.monotonic()) > 0:
             await self._clock.sleep(left)
+
+    async def settle_by(self, deadline: float, *, least_seconds: float = 0.0, since_before: bool = False) -> bool:
+        """Wait as :meth:`settle` does, but never beyond a deadline: ``False``, at once, where that would be too short.
+
+        Args:
+            deadline: In seconds of the clock's ``monotonic``.
+            least_seconds: How long to wait at least.
+            since_before: Whether what this program wrote before the client was opened, in an earlier run perhaps, must
+                be readable as well.
+        """
+        until = max(self._settled_at, self._clock.monotonic() + least_seconds)
+        if since_before:
+            until = max(until, self._opened_at + self.seconds)
+        if until > deadline:
+            return False
+        while (left := until - self._clock.monotonic()) > 0:
+            await self._clock.sleep(left)
+        return True
+
+    @asynccontextmanager
+    async def turn(self, name: str) -> AsyncGenerator[None]:
+        """Wait until nobody else who shares this does what has that name, and keep others waiting meanwhile."""
+        turn = self._turns.setdefault(name, _Turn())
+        turn.users += 1
+        try:
+            async with turn.lock:
+                yield
+        finally:
+            turn.users -= 1
+            if not turn.users:
+                del self._turns[name]

@@ -17,6 +17,13 @@ _MARGIN = timedelta(minutes=5)
 _LEAST_SHARE_OF_LIFE = 0.9
 
 
+def _fresh_until(token: "Token") -> datetime | None:
+    if token.expires_at is None:
+        return None
+    life = token.expires_at - token.obtained_at
+    return max(token.expires_at - _MARGIN, token.obtained_at + _LEAST_SHARE_OF_LIFE * life)
+
+
 @attrs.frozen(kw_only=True)
 class Token:
     """An access token and its life span."""
@@ -25,13 +32,13 @@ class Token:
     obtained_at: datetime
     expires_at: datetime | None
     """``None``: for ever, as far as is known."""
+    _fresh_until: datetime | None = attrs.field(
+        default=attrs.Factory(_fresh_until, takes_self=True), init=False, eq=False, repr=False
+    )
 
     def is_fresh(self, now: datetime) -> bool:
         """Tell whether it can still be used without a thought of renewal."""
-        if self.expires_at is None:
-            return True
-        life = self.expires_at - self.obtained_at
-        return now < max(self.expires_at - _MARGIN, self.obtained_at + _LEAST_SHARE_OF_LIFE * life)
+        return self._fresh_until is None or now < self._fresh_until
 
 
 class TokenCache:

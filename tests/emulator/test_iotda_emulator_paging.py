@@ -159,11 +159,13 @@ def test_cut_is_what_the_documentation_says(
     values: list[int], chosen: set[int], window: Window, bounds: tuple[int | None, int | None], *, follows: bool
 ) -> None:
     """A page is rows offset to offset+limit of those with an id strictly below the marker, newest first."""
-    ids = RecordIds(count=len(values), value=values.__getitem__)
+    ids = RecordIds(value=values.__getitem__)
     numbers = [number for number in range(len(values)) if number in chosen]
     first, stop = bounds
     page = cut(numbers, window, ids, first=first, stop=stop, count_follows_marker=follows)
-    inside = [each for each in numbers if (first is None or each >= first) and (stop is None or each < stop)]
+    inside = [
+        each for each in numbers if (first is None or values[each] >= first) and (stop is None or values[each] < stop)
+    ]
     below = [each for each in reversed(inside) if values[each] < window.marker]
     assert list(page.numbers) == below[window.offset : window.offset + window.limit]
     assert page.count == (len(below) if follows else len(inside))
@@ -172,7 +174,7 @@ def test_cut_is_what_the_documentation_says(
 @given(st.integers(min_value=0, max_value=2**32 - 1), st.integers(0, 2**40 - 1), st.integers(0, 2**24 - 1))
 def test_record_ids_look_like_the_vendors(second: int, fixed: int, counter: int) -> None:
     """A record id is 24 lower-case hexadecimal digits that begin with the time."""
-    text = RecordIds(count=1, value=lambda _: RecordIds.made(second, fixed, counter)).text(0)
+    text = RecordIds(value=lambda _: RecordIds.made(second, fixed, counter)).text(0)
     assert len(text) == 24
     assert text == text.lower()
     assert int(text[:8], 16) == second
@@ -180,24 +182,24 @@ def test_record_ids_look_like_the_vendors(second: int, fixed: int, counter: int)
 
 
 @pytest.mark.parametrize(
-    "ids",
+    ("ids", "count"),
     [
-        render.device_record_ids(FLEET),
-        render.firmware_record_ids(FLEET.firmware),
-        render.job_record_ids(FLEET.jobs),
-        *(render.detail_record_ids(job) for job in FLEET.jobs),
+        (render.device_record_ids(FLEET), len(FLEET.devices)),
+        (render.firmware_record_ids(FLEET.firmware), len(FLEET.firmware)),
+        (render.job_record_ids(FLEET.jobs), len(FLEET.jobs)),
+        *((render.detail_record_ids(job), len(job.targets)) for job in FLEET.jobs),
     ],
 )
-def test_record_ids_rise(ids: RecordIds) -> None:
+def test_record_ids_rise(ids: RecordIds, count: int) -> None:
     """No two records share an id, and a newer record has a larger one."""
-    values = [ids.value(number) for number in range(ids.count)]
+    values = [ids.value(number) for number in range(count)]
     assert all(earlier < later for earlier, later in pairwise(values))
 
 
 def test_record_ids_are_hidden() -> None:
     """Neither a package's id nor a device's is its record id."""
     ids = render.firmware_record_ids(FLEET.firmware)
-    hidden = {ids.text(number) for number in range(ids.count)}
+    hidden = {ids.text(number) for number in range(len(FLEET.firmware))}
     assert not hidden & {packages.package_id(record) for record in FLEET.firmware}
 
 
@@ -241,12 +243,12 @@ def test_range_of_registration_times(*, inclusive: bool) -> None:
     """Start and end are themselves inside the range, or not: a switch, because the vendor does not say."""
     seconds = FLEET.devices.registered_at_s
     wanted = DeviceFilter(start_time=seconds[10], end_time=seconds[20])
-    first, stop = selection.rows_registered(render.device_record_ids(FLEET), wanted, inclusive=inclusive)
-    assert (first, stop) == ((10, 21) if inclusive else (11, 20))
-    assert selection.rows_registered(render.device_record_ids(FLEET), DeviceFilter(), inclusive=inclusive) == (
-        None,
-        None,
-    )
+    ids, listing = render.device_record_ids(FLEET), FLEET.devices.listing
+    first, stop = selection.ids_registered(wanted, inclusive=inclusive)
+    assert first is not None
+    assert stop is not None
+    assert (ids.below(listing, first), ids.below(listing, stop)) == ((10, 21) if inclusive else (11, 20))
+    assert selection.ids_registered(DeviceFilter(), inclusive=inclusive) == (None, None)
 
 
 def test_names_that_name_nothing() -> None:

@@ -175,7 +175,7 @@ class FakeJobs(UnsupportedJobs):
         """Return all."""
         return Paged(_Source(self._world, "jobs.search", self._world.jobs), backend="fake", query=query)
 
-    async def create(self, job: NewJob, /, *, idempotency_key: str | None = None) -> JobId:
+    async def create(self, job: NewJob, /, *, idempotency_key: str | None = None, fingerprint: bool = True) -> JobId:
         """Note it."""
         self._world.asked("jobs.create", job, idempotency_key)
         return JobId("new-job")

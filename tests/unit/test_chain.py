@@ -85,10 +85,14 @@ def test_the_known_tail_ends_the_closing_read() -> None:
 
 
 def test_neighbours_remember_the_first_read_and_the_latest() -> None:
-    """Flat memory: old reads are forgotten, but for the one to which the closing read is joined."""
+    """Flat memory: old reads are forgotten, but for the first ones, which the closing read at the head has to meet."""
     chain = Chain(Sightings(2))
-    for read in ("abcd", "cdef", "efgh", "ghij", "ijkl"):
+    reads = ["abcd", "cdef", "efgh", "ghij", "ijkl", "klmn", "mnop"]
+    for read in reads:
+        chain.match(read)
         chain.add(read)
-    assert chain.match("ab").joins
-    assert chain.match("kl").joins
-    assert chain.match("ef").shared == 0
+    assert chain.match("ab").shared == 2
+    assert chain.match("op").joins
+    assert chain.match("ij").shared == 0
+    assert chain.may_forget(7)
+    assert not chain.may_forget(2)

@@ -136,6 +136,20 @@ def test_create_shows_asks_and_prints_the_identifier(run: Run, world: World, ans
     assert (job.name.default, job.scope.everything, key) == ("Pumps", True, "k1")
 
 
+def test_a_creation_without_an_answer_says_how_to_check(run: Run, world: World) -> None:
+    """With the command that looks for the job, and the key with which to repeat this one."""
+    lost = OutcomeUnknownError("the job 'Pumps' may or may not have taken effect", fingerprint="ota0123")
+    world.errors["jobs.create"] = lost
+    result = run(*CREATE, "--device", "d1", "--yes", "--owner", "o7", "--backend", "fake")
+    assert (result.code, result.out) == (1, "")
+    assert "otaclient jobs list --backend fake --owner o7 --name-contains ota0123\n" in result.err
+    assert "--idempotency-key ota0123\n" in result.err
+    assert result.err.splitlines()[-1] == "error: the job 'Pumps' may or may not have taken effect"
+    lost.fingerprint = None
+    result = run(*CREATE, "--device", "d1", "--yes", "--no-fingerprint")
+    assert "Look for its name with: otaclient jobs list --backend fake\n" in result.err
+
+
 def test_create_without_a_yes_creates_nothing(run: Run, world: World, answers: Callable[[str], None]) -> None:
     """The answer no ends the command with exit code 1."""
     answers("n\n")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import attrs
 import msgspec
 import pytest
 
@@ -224,29 +225,78 @@ async def test_a_creation_that_cannot_be_checked_does_not_lose_the_firmware(fail
     assert caught.value.operation == "firmware.create"
 
 
-async def test_an_answer_without_an_identifier_says_that_it_was_created() -> None:
-    """And how to find it."""
-    with pytest.raises(PayloadError, match="version '1.2' was created, but .* firmware.search") as caught:
-        await Stage(answer(None)).enos.firmware.create(NEW, CONTENT)
-    assert (caught.value.operation, caught.value.attempts) == ("firmware.create", 1)
+def cut(_: HttpRequest) -> HttpResponse:
+    """Lose the answer."""
+    raise ResponseLostError("cut")
 
 
-@pytest.mark.parametrize(
+def found(**changes: Any) -> HttpResponse:
+    """Return a listing with the firmware that was uploaded, or one that differs in something."""
+    return answer([msgspec.json.decode(stored(**changes).body)["data"]])
+
+
+LOST = pytest.mark.parametrize(
     "lost",
-    [HttpResponse(status=503), answer(None, 24500), ResponseLostError("cut"), HttpResponse(status=200, body=b"<html>")],
-    ids=["503", "24500", "cut", "html"],
+    [HttpResponse(status=503), answer(None, 24500), cut, HttpResponse(status=200, body=b"<html>"), answer(None)],
+    ids=["503", "24500", "cut", "html", "no identifier"],
 )
-async def test_an_unclear_upload_is_sent_once(lost: Any) -> None:
-    """Nobody knows whether it took effect: the error says how to find out, and searches wait out the lag."""
-    stage = Stage(lost, answer([]))
-    with pytest.raises(
-        OutcomeUnknownError, match=r"version '1\.2' may or may not have taken effect: .*firmware.search"
-    ):
-        await stage.enos.firmware.create(NEW, CONTENT)
-    assert len(stage.network.sent) == 2
-    async for _ in stage.enos.firmware.search().pages(settled=True):
-        pass
-    assert sum(stage.clock.slept) == 2.0
+
+
+@LOST
+async def test_an_unclear_upload_is_looked_for(lost: Any) -> None:
+    """After the read lag, in its product; found, it is taken."""
+    stage = Stage(lost, found(), stored())
+    assert await stage.enos.firmware.create(NEW, CONTENT) == "f1"
+    assert [stage.query(number)["action"] for number in range(3)] == ["create", "search", "get"]
+    assert stage.clock.slept == [2.0]
+
+
+@LOST
+async def test_an_upload_that_is_not_found_is_sent_again(lost: Any) -> None:
+    """The vendor takes each version once: its refusal then means that the first one took effect."""
+    stage = Stage(lost, answer([]), CREATED, stored())
+    assert await stage.enos.firmware.create(NEW, CONTENT) == "f1"
+    assert stage.network.bodies[1] == stage.network.bodies[3]
+    for code in (24601, 24602):
+        stage = Stage(lost, answer([]), answer(None, code), found(), stored())
+        assert await stage.enos.firmware.create(NEW, CONTENT) == "f1"
+    with pytest.raises(ConflictError) as caught:
+        await Stage(lost, answer([]), answer(None, 24602), answer([])).enos.firmware.create(NEW, CONTENT)
+    assert (caught.value.attempts, caught.value.operation) == (2, "firmware.create")
+    with pytest.raises(OutcomeUnknownError, match=r"then a repeat failed"):
+        await Stage(lost, answer([]), answer(None, 99403)).enos.firmware.create(NEW, CONTENT)
+    with pytest.raises(ConflictError) as caught:
+        await Stage(lost, answer([]), answer(None, 24604)).enos.firmware.create(NEW, CONTENT)
+    assert caught.value.vendor_code == "24604"
+
+
+@pytest.mark.parametrize("differing", [{"sign": "0" * 64}, {"fileSize": 1}])
+async def test_another_firmware_in_its_place_is_a_conflict(differing: dict[str, Any]) -> None:
+    """Whether it is found at once, or the repeat is refused for it."""
+    for answers in ([cut, found(**differing)], [cut, answer([]), answer(None, 24601), found(**differing)]):
+        with pytest.raises(ConflictError, match="version '1.2' already, 'f1', whose size or digest") as caught:
+            await Stage(*answers).enos.firmware.create(NEW, CONTENT)
+        assert (caught.value.operation, caught.value.backend) == ("firmware.create", "plant-7")
+
+
+async def test_a_firmware_without_a_digest_leaves_it_unclear() -> None:
+    """It may be the one, or another."""
+    with pytest.raises(OutcomeUnknownError, match="does not say which digest"):
+        await Stage(cut, found(sign=None)).enos.firmware.create(NEW, CONTENT)
+    refused = answer(None, 24601)
+    with pytest.raises(OutcomeUnknownError, match="a repeat was refused, and why could not be found out"):
+        await Stage(cut, answer([]), refused, found(sign=None)).enos.firmware.create(NEW, CONTENT)
+
+
+async def test_a_firmware_without_a_product_is_not_sent_again() -> None:
+    """Whether its version is unique is not documented; another of that version is none of its business."""
+    bare = attrs.evolve(NEW, product_id=None)
+    for listing in (answer([]), found(sign="0" * 64, productKey=None), found(productKey="p9")):
+        stage = Stage(cut, listing)
+        with pytest.raises(OutcomeUnknownError, match="2 s later it was not to be found"):
+            await stage.enos.firmware.create(bare, CONTENT)
+        assert len(stage.network.sent) == 3
+    assert await Stage(cut, found(productKey=None), stored()).enos.firmware.create(bare, CONTENT) == "f1"
 
 
 async def test_one_creation_at_a_time() -> None:

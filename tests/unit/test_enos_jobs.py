@@ -1,8 +1,12 @@
 """EnOS jobs over a scripted network: what changes them, and how their progress is counted and followed."""
 
+import asyncio
+import re
 from collections.abc import Iterable
 from typing import Any
 
+import anyio
+import attrs
 import msgspec
 import pytest
 
@@ -17,10 +21,12 @@ from otaclient.errors import (
     ResponseLostError,
     UnsupportedOperationError,
 )
+from otaclient.events import Event
 from otaclient.models import JobPolicy, JobScope, JobStatus, LocalizedText, NewJob
 from otaclient.queries import DeviceTaskQuery
 from otaclient.reads import PageWindow
 from otaclient.transport.http import HttpRequest, HttpResponse
+from otaclient.transport.retry import RetryPolicy
 from otaclient.transport.session import Session
 from otaclient_enos import EnosBackend, EnosConfig
 from support.clock import HandClock
@@ -84,11 +90,13 @@ class Service:
 class Stage:
     """A client, its network and its clock."""
 
-    def __init__(self, *answers: Any, service: Service | None = None) -> None:
+    def __init__(self, *answers: Any, service: Service | None = None, **options: Any) -> None:
         self.clock = HandClock()
         script: Iterable[Any] = [TOKEN, *answers] if service is None else [service] * 5000
         self.network = ScriptedTransport(script)
-        session = Session(label="plant-7", transport=self.network, clock=self.clock, roll=lambda: 0.5)
+        self.events: list[Event] = []
+        given: dict[str, Any] = {"roll": lambda: 0.5, "on_event": self.events.append, **options}
+        session = Session(label="plant-7", transport=self.network, clock=self.clock, **given)
         self.jobs = EnosBackend(CONFIG, session).jobs
         self.backend = EnosBackend(CONFIG, session)
 
@@ -131,7 +139,11 @@ async def test_a_job_that_cannot_be_sends_nothing() -> None:
     late = NewJob(name=NEW.name, firmware_ids=NEW.firmware_ids, scope=NEW.scope, policy=JobPolicy(timeout_seconds=299))
     cases: list[tuple[NewJob, dict[str, Any], type[OtaError]]] = [
         (held, {}, UnsupportedOperationError),
-        (NEW, {"idempotency_key": "k"}, UnsupportedOperationError),
+        (NEW, {"idempotency_key": " "}, InvalidQueryError),
+        (NEW, {"idempotency_key": "\ud800"}, InvalidQueryError),
+        (NEW, {"idempotency_key": "k", "fingerprint": False}, InvalidQueryError),
+        (NEW, {"fingerprint": "k"}, InvalidQueryError),
+        (attrs.evolve(NEW, name=LocalizedText(default=f"n_ota{'0a' * 10}")), {}, InvalidQueryError),
         (late, {}, InvalidQueryError),
     ]
     for job, options, error in cases:
@@ -141,10 +153,35 @@ async def test_a_job_that_cannot_be_sends_nothing() -> None:
     assert not stage.network.sent
 
 
-async def test_a_created_job_without_an_identifier_says_so() -> None:
-    """And how to find it."""
+async def test_a_created_job_without_an_identifier_is_looked_for() -> None:
+    """It was created, so it is there; where it is not found, the error says what to look for."""
+    stage = Stage(answer({}), listed)
+    assert await stage.jobs.create(NEW) == "j7"
+    with pytest.raises(OutcomeUnknownError, match="the job 'n' with firmware 'f1' was created, but .*idempotency_key"):
+        await Stage(answer({}), answer([])).jobs.create(NEW)
+    with pytest.raises(OutcomeUnknownError, match="the job 'n' with firmware 'f1' was created, but .* jobs.search"):
+        await Stage(answer({}), retry=RetryPolicy.none()).jobs.create(NEW)
     with pytest.raises(PayloadError, match="the job 'n' with firmware 'f1' was created, but .* jobs.search"):
-        await Stage(answer({})).jobs.create(NEW)
+        await Stage(answer({})).jobs.create(NEW, fingerprint=False)
+
+
+def cut(_: HttpRequest) -> HttpResponse:
+    """Lose the answer."""
+    raise ResponseLostError("cut")
+
+
+def cancelled(_: HttpRequest) -> HttpResponse:
+    """Cancel the caller while the request is under way."""
+    raise asyncio.CancelledError
+
+
+def listed(request: HttpRequest) -> HttpResponse:
+    """Answer a search by name with the job that has it."""
+    expression = msgspec.json.decode(request.body)["expression"]
+    found = re.fullmatch("name.defaultValue like '(ota[0-9a-f]{20})'", expression)
+    assert found is not None
+    name = {"defaultValue": f"n_{found[1]}", "i18nValue": {}}
+    return answer([{"jobId": "j7", "status": "started", "name": name}], pageNo=1, pageSize=200, totalSize=1)
 
 
 def calls() -> list[Any]:
@@ -180,20 +217,175 @@ async def test_a_command_may_be_refused(name: str, arguments: tuple[Any, ...], a
     assert (caught.value.operation, caught.value.vendor_code, caught.value.attempts) == (f"jobs.{name}", str(code), 1)
 
 
-@pytest.mark.parametrize(
+LOST = pytest.mark.parametrize(
     "lost",
-    [None, answer(None, 99500), HttpResponse(status=502), HttpResponse(status=200)],
+    [cut, answer(None, 99500), HttpResponse(status=502), HttpResponse(status=200)],
     ids=["cut", "99500", "502", "empty"],
 )
-@pytest.mark.parametrize(("name", "arguments", "action"), [*calls(), pytest.param("create", (), "create", id="create")])
-async def test_an_unclear_answer_is_never_asked_again(
-    name: str, arguments: tuple[Any, ...], action: str, lost: Any
-) -> None:
-    """One request, and an error that says how to find out."""
-    stage = Stage(ResponseLostError("cut") if lost is None else lost)
+
+
+@LOST
+@pytest.mark.parametrize(("name", "arguments", "action"), calls())
+async def test_an_unclear_command_is_sent_again(name: str, arguments: tuple[Any, ...], action: str, lost: Any) -> None:
+    """As often as the policy allows; then an error says how to find out."""
+    stage = Stage(*[lost] * 5)
     with pytest.raises(OutcomeUnknownError, match=r"may or may not have taken effect: .*; .*jobs\.") as caught:
-        await getattr(stage.jobs, name)(NEW if name == "create" else "j1", *arguments)
-    assert (len(stage.network.sent), caught.value.operation) == (2, f"jobs.{name}")
+        await getattr(stage.jobs, name)("j1", *arguments)
+    assert (len(stage.network.sent), caught.value.operation, caught.value.attempts) == (6, f"jobs.{name}", 5)
+    assert stage.clock.slept == [0.125, 0.25, 0.5, 1.0]
+    assert [type(event).__name__ for event in stage.events].count("Retrying") == 4
+    stage = Stage(lost, answer(None))
+    await getattr(stage.jobs, name)("j1", *arguments)
+    assert [stage.query(number)["action"] for number in range(2)] == [action, action]
+
+
+@LOST
+async def test_an_unclear_creation_is_looked_for(lost: Any) -> None:
+    """After the read lag, by what only its name holds; it is never sent again."""
+    stage = Stage(lost, listed)
+    assert await stage.jobs.create(NEW) == "j7"
+    assert (stage.clock.slept, len(stage.network.sent)) == ([2.0], 3)
+    stage = Stage(lost, answer([]))
+    with pytest.raises(OutcomeUnknownError, match=r"jobs\.search.*2 s later it was not to be found") as caught:
+        await stage.jobs.create(NEW)
+    fingerprint = caught.value.fingerprint
+    assert fingerprint is not None
+    assert msgspec.json.decode(stage.network.sent[1].body)["name"]["defaultValue"] == f"n_{fingerprint}"
+    assert f"idempotency_key={fingerprint!r}" in caught.value.message
+    stage = Stage(lost)
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await stage.jobs.create(NEW, fingerprint=False)
+    assert (caught.value.fingerprint, len(stage.network.sent)) == (None, 2)
+
+
+async def test_looking_for_a_job_may_fail() -> None:
+    """What went wrong with that is said beside what went wrong before."""
+    stage = Stage(cut, answer(None, 99403))
+    with pytest.raises(OutcomeUnknownError, match="cut.*; looking for it failed") as caught:
+        await stage.jobs.create(NEW)
+    assert caught.value.fingerprint is not None
+    bad = [{"jobId": 7}]
+    with pytest.raises(OutcomeUnknownError, match="looking for it failed"):
+        await Stage(cut, answer(bad)).jobs.create(NEW)
+    with pytest.raises(OutcomeUnknownError, match="left no time to look"):
+        await Stage(cut, timeout_seconds=1.5).jobs.create(NEW)
+
+
+async def test_a_job_that_is_found_beside_a_bad_row_is_taken() -> None:
+    """The bad row is not it."""
+
+    def beside(request: HttpRequest) -> HttpResponse:
+        page = msgspec.json.decode(listed(request).body)
+        return answer([*page["data"], {"jobId": 7}])
+
+    assert await Stage(cut, beside).jobs.create(NEW) == "j7"
+
+
+async def test_pages_are_read_within_the_deadline() -> None:
+    """Of the whole call, and not each of them within a new one."""
+    stage = Stage(service=Service(), timeout_seconds=30.0)
+    stage.network.answers = [TOKEN, cut, *[slow_page(stage)] * 20]
+    with pytest.raises(OutcomeUnknownError, match="looking for it failed: timeout_seconds ran out"):
+        await stage.jobs.create(NEW)
+    assert stage.clock.seconds == 1032.0
+    assert stage.network.timeouts[-2:] == [18.0, 8.0]
+
+
+def slow_page(stage: Stage) -> Any:
+    """Return an answer that takes ten seconds, and is not the last page."""
+
+    def page(request: HttpRequest) -> HttpResponse:
+        stage.clock.seconds += 10.0
+        number = msgspec.json.decode(request.body)["pagination"]["pageNo"]
+        others = [{"jobId": f"x{number}", "status": "started"}] * 200
+        return answer(others, pageNo=number, pageSize=200, totalSize=90_000)
+
+    return page
+
+
+async def test_a_key_is_looked_for_first() -> None:
+    """With the lag of an earlier run waited out; a search that fails stops everything."""
+    stage = Stage(listed)
+    assert await stage.jobs.create(NEW, idempotency_key="k") == "j7"
+    assert (stage.clock.slept, len(stage.network.sent)) == ([2.0], 2)
+    stage = Stage(answer([]), answer({"jobId": "j8"}))
+    assert await stage.jobs.create(NEW, idempotency_key="k") == "j8"
+    with pytest.raises(InvalidQueryError) as caught:
+        await Stage(answer(None, 99400)).jobs.create(NEW, idempotency_key="k")
+    assert caught.value.operation == "jobs.create"
+    stage = Stage(timeout_seconds=1.5)
+    with pytest.raises(DeadlineExceededError, match="nothing was sent"):
+        await stage.jobs.create(NEW, idempotency_key="k")
+    assert not stage.network.sent
+
+
+async def test_calls_with_one_key_wait_for_each_other() -> None:
+    """The second finds what the first created."""
+    stage = Stage(answer([]), answer({"jobId": "j7"}), listed)
+    found: list[str] = []
+
+    async def create() -> None:
+        found.append(await stage.jobs.create(NEW, idempotency_key="k"))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(create)
+        group.start_soon(create)
+    assert found == ["j7", "j7"]
+    assert [stage.query(number)["action"] for number in range(3)] == ["search", "create", "search"]
+
+
+async def test_a_cancelled_creation_leaves_its_fingerprint_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody gets an error that could name it."""
+    stage = Stage(cancelled)
+    with pytest.raises(asyncio.CancelledError):
+        await stage.jobs.create(NEW)
+    assert re.search("jobs.create was cancelled; if .* the fingerprint ota[0-9a-f]{20}", caplog.text)
+    with pytest.raises(asyncio.CancelledError):
+        await Stage(cancelled).jobs.start("j1")
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "statuses", "done"),
+    [
+        ("start", 24615, None, True),
+        ("start", 24404, None, False),
+        ("stop", 24616, None, True),
+        ("delete", 24404, None, True),
+        ("delete", 24618, None, False),
+        ("cancel_tasks", 24620, ["cancelled", "cancelled"], True),
+        ("cancel_tasks", 24617, ["cancelled", "init"], False),
+        ("cancel_tasks", 24620, ["cancelled"], False),
+        ("cancel_tasks", 24404, None, False),
+        ("retry_tasks", 24621, ["init", "succeeded"], True),
+        ("retry_tasks", 24621, ["failed", "upgrading"], False),
+    ],
+)
+async def test_the_refusal_of_a_repeat_tells(name: str, code: int, statuses: list[str] | None, done: bool) -> None:
+    """Whether the first request took effect, for some only beside how the devices stand."""
+    then = [] if statuses is None else [answer(rows(*statuses))]
+    stage = Stage(cut, answer(None, code), *then)
+    arguments = (["d0", "d1"],) if name.endswith("tasks") else ()
+    if done:
+        await getattr(stage.jobs, name)("j1", *arguments)
+    else:
+        with pytest.raises((ConflictError, NotFoundError)) as caught:
+            await getattr(stage.jobs, name)("j1", *arguments)
+        assert (caught.value.attempts, caught.value.vendor_code) == (2, str(code))
+    assert len(stage.network.sent) == 3 + len(then)
+
+
+async def test_a_repeat_that_says_nothing_leaves_it_unclear() -> None:
+    """Also where the devices cannot be read, or there is no time for that."""
+    lost = cut
+    for answers in ([answer(None, 99403)], [answer(None, 24620), answer(None, 99403)]):
+        with pytest.raises(OutcomeUnknownError, match="cut.*; .*repeat") as caught:
+            await Stage(lost, *answers).jobs.cancel_tasks("j1", ["d1"])
+        assert caught.value.attempts == 2
+    with pytest.raises(OutcomeUnknownError, match="left no time to read the tasks"):
+        await Stage(lost, answer(None, 24620), timeout_seconds=1.0).jobs.cancel_tasks("j1", ["d1"])
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await Stage(lost, timeout_seconds=0.1).jobs.start("j1")
+    assert caught.value.attempts == 1
 
 
 @pytest.mark.parametrize(

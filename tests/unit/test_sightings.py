@@ -5,7 +5,7 @@ import random
 import pytest
 
 from otaclient.fleet.chain import Chain
-from otaclient.fleet.sightings import Batch, Sightings, content_of
+from otaclient.fleet.sightings import Sightings, content_of
 from otaclient.models import DeviceTask, DeviceUpgrade, TaskStatus
 
 
@@ -13,10 +13,8 @@ def seen(*reads: str, most: int | None = None) -> Sightings:
     """Return the memory after some reads."""
     sightings = Sightings(most)
     for read in reads:
-        keys = list(read)
-        new = sightings.look(keys).new(keys)
-        if new:
-            sightings.add(Batch(keys=new))
+        look = sightings.look(list(read))
+        sightings.settle(look)
     return sightings
 
 
@@ -34,13 +32,21 @@ def test_a_key_that_comes_twice_is_new_once() -> None:
     assert look.new([1, 2, 3, 4]) == [2, 3]
 
 
+def test_a_look_that_is_not_settled_leaves_nothing_behind() -> None:
+    """A read that was not joined may be read again: its rows are still new then."""
+    sightings = seen("ab")
+    assert sightings.look(list("bcc")).new("123") == ["2"]
+    assert sightings.look(list("cd")).new("12") == ["1", "2"]
+    sightings.look(list("ab"))
+    assert set(sightings._of) == {"a", "b"}
+
+
 def test_changes_are_told_by_a_digest() -> None:
     """The digest belongs to the row's place in its batch."""
     sightings = seen("abc")
-    assert sightings.newest is not None
-    assert not sightings.newest.has_changed(1, "2")  # nothing is known of its content yet
-    sightings.newest.remember(["1", "2", "3"])
     ((_, batch, there),) = sightings.look(["b"]).known
+    assert not batch.has_changed(there, "2")  # nothing is known of its content yet
+    batch.remember(["1", "2", "3"])
     assert not batch.has_changed(there, "2")
     assert batch.has_changed(there, "3")
 
@@ -49,7 +55,7 @@ def test_what_can_change_about_a_row() -> None:
     """Devices and tasks by their changing fields, any other model as a whole."""
     device = DeviceUpgrade(backend="b", device_id="d", product_id="p", firmware_version="2")  # type: ignore[arg-type]
     task = DeviceTask(backend="b", job_id="j", device_id="d", status=TaskStatus.FAILED, vendor_status="failed")  # type: ignore[arg-type]
-    assert content_of([device])(device) == ("2", None, None, None)
+    assert content_of([device])(device) == ("2", None, None)
     assert content_of([task])(task) == ("failed", None, None, None, None, None)
     assert content_of(["row"])("row") == "row"
     assert content_of([])("row") == "row"
@@ -58,20 +64,20 @@ def test_what_can_change_about_a_row() -> None:
 def test_only_the_latest_reads_are_remembered() -> None:
     """Memory stays flat, except for what is kept for good."""
     sightings = seen("ab", "bc", "cd", "de", "ef", most=2)
-    known = [batch is not None for batch in sightings.look(list("abcdef")).batches]
+    look = sightings.look(list("abcdef"))
+    known = [batch is not look.fresh for batch in look.batches]
     assert (known[:2], known[-2:]) == ([False, False], [True, True])
     sightings = Sightings(1)
-    sightings.add(Batch(keys=["first"]), keep=True)
+    sightings.settle(sightings.look(["first"]), keep=True)
     for number in range(9):
-        sightings.look([str(number)])
-        sightings.add(Batch(keys=[str(number)]))
-    assert sightings.look(["first"]).batches != [None]
+        sightings.settle(sightings.look([str(number)]))
+    assert sightings.look(["first"]).new("x") == []
 
 
 def test_rows_that_are_seen_again_are_remembered_longer() -> None:
     """A repair reads the same rows again and again: they must not be forgotten while it does."""
     sightings = seen("abcd", "de", "dx", "dy", "dz", "dw", most=2)
-    assert sightings.look(["a"]).batches != [None]
+    assert sightings.look(["a"]).new("x") == []
 
 
 def test_a_bounded_memory_is_bounded() -> None:
@@ -80,10 +86,7 @@ def test_a_bounded_memory_is_bounded() -> None:
     sightings = Sightings(4)
     for number in range(500):
         start = max(0, number * 8 - rng.randrange(20))
-        keys = [str(row) for row in range(start, start + 10)]
-        new = sightings.look(keys).new(keys)
-        if new:
-            sightings.add(Batch(keys=new))
+        sightings.settle(sightings.look([str(row) for row in range(start, start + 10)]))
     assert len(sightings._of) < 200
 
 

@@ -35,6 +35,7 @@ TOKEN_ERROR_STATUS: Final = HTTPStatus.OK
 _UNAUTHORIZED: Final = b'{"message":"Invalid authentication credentials"}'
 _TOO_LARGE: Final = b'{"message":"Request size limit exceeded"}'
 _NO_ROUTE: Final = b'{"message":"no Route matched with those values"}'
+_THROTTLED: Final = b'{"message":"API rate limit exceeded"}'
 
 _INTERNAL_ERROR: Final = 99500
 _EXPIRED: Final = 1203
@@ -164,6 +165,11 @@ class EnosEmulator(EmulatorServer):
         return self._envelope(
             request, _INTERNAL_ERROR, " Internal Server Error", status=HTTPStatus.INTERNAL_SERVER_ERROR
         )
+
+    def throttled(self, request: web.Request, *, retry_after_seconds: int | None) -> web.Response:
+        """Return the gateway's answer to one request too many; its wording is not documented."""
+        headers = {} if retry_after_seconds is None else {"Retry-After": str(retry_after_seconds)}
+        return self.answer(request, _THROTTLED, status=HTTPStatus.TOO_MANY_REQUESTS, headers=headers)
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables that point the client at this emulator, the secret included."""

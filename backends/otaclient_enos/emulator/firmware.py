@@ -139,8 +139,10 @@ def ordered(rows: Sequence[int]) -> Sequence[int]:
 
 def _search_device_upgrade(service: Service, call: Call) -> Answer:
     expression, page = search_of(call.body)
+    node = parsed(expression, filters.DEVICE_FIELDS)
+    service.server.fleet.pass_search()
     table = service.server.fleet.devices
-    rows = table.matching(filters.device_condition(parsed(expression, filters.DEVICE_FIELDS), table))
+    rows = table.matching(filters.device_condition(node, table))
     total = len(rows)
     if NEWEST_DEVICE_FIRST:
         window = rows[max(total - page.start - page.size, 0) : max(total - page.start, 0)][::-1]

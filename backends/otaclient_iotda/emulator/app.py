@@ -31,7 +31,7 @@ from otaclient_iotda.emulator.auth import (
     verify_signature,
 )
 from otaclient_iotda.emulator.calls import Answer, Call, Paging, Refused
-from otaclient_iotda.emulator.devices import DeviceOperations
+from otaclient_iotda.emulator.devices import TOO_MANY_REQUESTS, DeviceOperations
 from otaclient_iotda.emulator.failures import DEFAULT_PLAN
 from otaclient_iotda.emulator.filters import ParameterError, query_parameters
 from otaclient_iotda.emulator.groups import DeviceGroup, DeviceGroups
@@ -337,6 +337,13 @@ class IotdaEmulator(EmulatorServer):
     def internal_error(self, request: web.Request) -> web.Response:
         """Return the service's answer when it failed."""
         return self._refuse(request, INTERNAL_ERROR)
+
+    def throttled(self, request: web.Request, *, retry_after_seconds: int | None) -> web.Response:
+        """Return the gateway's answer to one request too many."""
+        response = self._refuse(request, TOO_MANY_REQUESTS)
+        if retry_after_seconds is not None:
+            response.headers["Retry-After"] = str(retry_after_seconds)
+        return response
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self.clock.now_ms() / 1000, UTC)

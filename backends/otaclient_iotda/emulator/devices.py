@@ -19,9 +19,9 @@ from otaclient_iotda.emulator.groups import DeviceGroups
 from otaclient_iotda.emulator.search import DeviceSearch
 from otaclient_iotda.emulator.sql import parse
 
-__all__ = ["DeviceOperations"]
+__all__ = ["TOO_MANY_REQUESTS", "DeviceOperations"]
 
-TOO_MANY_SEARCHES: Final = Refusal(
+TOO_MANY_REQUESTS: Final = Refusal(
     status=HTTPStatus.TOO_MANY_REQUESTS, code="APIGW.0308", message="The throttling threshold has been reached."
 )
 # What the basic edition says to a search, which it does not have, is not known: our choice.
@@ -44,6 +44,7 @@ class DeviceOperations:
         search_pause_seconds: float,
         time_bounds_inclusive: bool,
     ) -> None:
+        self._fleet = fleet
         self._rows = rows
         self._paging = paging
         self._edition = edition
@@ -58,7 +59,8 @@ class DeviceOperations:
     def list_devices(self, call: Call) -> Answer:
         """Answer ``GET devices``."""
         wanted = device_filter(call.parameters)
-        first, stop = selection.rows_registered(self._ids, wanted, inclusive=self._inclusive)
+        self._fleet.pass_search()
+        first, stop = selection.ids_registered(wanted, inclusive=self._inclusive)
         page = self._paging.cut(self._selection.rows(wanted), wanted.window, self._ids, first=first, stop=stop)
         rows = ",".join(map(self._rows.json, page.numbers))
         info = msgspec.json.encode(self._paging.info(page, self._ids)).decode()
@@ -86,5 +88,5 @@ class DeviceOperations:
     def _throttle(self, now_ms: int) -> None:
         """Let one search pass in a second; those that are refused do not prolong it, which is our choice."""
         if now_ms < self._next_search_ms:
-            raise Refused(TOO_MANY_SEARCHES)
+            raise Refused(TOO_MANY_REQUESTS)
         self._next_search_ms = now_ms + self._pause_ms

@@ -38,7 +38,7 @@ def devices(fleet: Fleet, label: str) -> Iterator[DeviceUpgrade]:
     """Yield every device as the device list shows it, newest first: whether it is being upgraded, no list says."""
     table = fleet.devices
     owners = {product_id: render.app_id(fleet, product_id) for product_id in table.product_ids}
-    for row in reversed(range(len(table))):
+    for row in reversed(table.listing):
         product_id, connection = table.product_id(row), table.connection(row)
         yield DeviceUpgrade(
             backend=label,

@@ -336,9 +336,8 @@ def wire_time(seconds: float) -> str:
 
 @attrs.frozen(kw_only=True)
 class RecordIds:
-    """The hidden ids of one kind of record. Records are numbered from the oldest; ids rise with the numbers."""
+    """The hidden ids of one kind of record. Lists hold record numbers in the order of their ids, from the oldest."""
 
-    count: int
     value: Callable[[int], int] = attrs.field(repr=False)
     """The id of the record with this number, as a number of 96 bits."""
 
@@ -351,9 +350,9 @@ class RecordIds:
         """Return the record's id on the wire: 24 hexadecimal digits, lower case."""
         return f"{self.value(number):024x}"
 
-    def below(self, marker: int) -> int:
-        """Return how many records have an id strictly below this marker, which need not be the id of any record."""
-        return bisect_left(range(self.count), marker, key=self.value)
+    def below(self, numbers: Sequence[int], marker: int) -> int:
+        """Return how many of these records have an id strictly below this marker, which need not be the id of one."""
+        return bisect_left(numbers, marker, key=self.value)
 
 
 @attrs.frozen(kw_only=True)
@@ -376,16 +375,16 @@ def cut(
     """Return the page that a window asks for.
 
     Args:
-        numbers: All records that meet the conditions, apart from a range of time; ascending.
+        numbers: All records that meet the conditions, apart from a range of time; oldest first.
         window: The marker, offset and limit of the request.
         ids: The ids that the marker is compared with.
-        first: The first record number inside the range of time.
-        stop: The first record number above it.
+        first: The lowest id inside the range of time.
+        stop: The lowest id above it.
         count_follows_marker: Whether the total leaves out what the marker leaves out. The vendor does not say.
     """
-    low = 0 if first is None else bisect_left(numbers, first)
-    high = len(numbers) if stop is None else max(low, bisect_left(numbers, stop))
-    top = high if window.marker == CEILING else max(low, min(high, bisect_left(numbers, ids.below(window.marker))))
+    low = 0 if first is None else ids.below(numbers, first)
+    high = len(numbers) if stop is None else max(low, ids.below(numbers, stop))
+    top = high if window.marker == CEILING else max(low, min(high, ids.below(numbers, window.marker)))
     end = top - window.offset
     start = max(low, end - window.limit)
     page = numbers[start:end][::-1] if end > start else ()

@@ -39,7 +39,7 @@ class DeviceGroups:
         self._sites: dict[str, tuple[int, str]] = {}
         """Group to product index and site."""
         self._members: dict[str, Sequence[int]] = {}
-        """Group to ascending rows: those of jobs from the start, the others when somebody asks."""
+        """Group to ascending rows: those of jobs from the start, the others when somebody asks, and then for good."""
         groups: list[DeviceGroup] = []
         for index, product in enumerate(fleet.products):
             for site in _NAMED_SITES:

@@ -101,7 +101,7 @@ class Modules:
     def ids(self) -> RecordIds:
         """The hidden ids of the modules, which are numbered from the oldest."""
         values = [record.record_id for record in self._records]
-        return RecordIds(count=len(values), value=values.__getitem__)
+        return RecordIds(value=values.__getitem__)
 
     def record(self, number: int) -> ModuleRecord:
         """Return the module with this number."""

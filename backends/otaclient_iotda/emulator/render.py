@@ -112,7 +112,7 @@ def app_ids() -> frozenset[str]:
 def device_record_ids(fleet: Fleet) -> RecordIds:
     """Return the hidden ids of the devices: they begin with the second of registration."""
     seconds = fleet.devices.registered_at_s
-    return RecordIds(count=len(seconds), value=lambda row: RecordIds.made(seconds[row], _DEVICE_FIXED, row))
+    return RecordIds(value=lambda row: RecordIds.made(seconds[row], _DEVICE_FIXED, row))
 
 
 def firmware_record_ids(records: Sequence[FirmwareRecord]) -> RecordIds:
@@ -120,12 +120,12 @@ def firmware_record_ids(records: Sequence[FirmwareRecord]) -> RecordIds:
 
     The identifier of the simulated fleet serves, of which a package's own is made.
     """
-    return RecordIds(count=len(records), value=lambda number: int(records[number].firmware_id, 16))
+    return RecordIds(value=lambda number: int(records[number].firmware_id, 16))
 
 
 def job_record_ids(jobs: Sequence[JobRecord]) -> RecordIds:
     """Return the record ids of tasks, oldest first. A task's id has the same form, and is taken to be the record id."""
-    return RecordIds(count=len(jobs), value=lambda number: int(jobs[number].job_id, 16))
+    return RecordIds(value=lambda number: int(jobs[number].job_id, 16))
 
 
 def detail_record_ids(job: JobRecord) -> RecordIds:
@@ -133,7 +133,6 @@ def detail_record_ids(job: JobRecord) -> RecordIds:
     fixed = int(hashlib.sha256(job.job_id.encode()).hexdigest()[:10], 16)
     start = job.created_at_s + 1
     return RecordIds(
-        count=len(job.targets),
         value=lambda position: RecordIds.made(start + position // _TARGETS_A_SECOND, fixed, position),
     )
 
@@ -179,7 +178,7 @@ class DeviceRows:
             found = [row + _FIRST_CHILD, row + _SECOND_CHILD, *([row + _GRANDCHILD] if cascade else [])]
         elif place == _SECOND_CHILD:
             found = [row + 1]
-        return [child for child in found if child < len(self._devices)]
+        return [child for child in found if self._devices.is_listed(child)]
 
     def row_of_device(self, device_id: str) -> int | None:
         """Return the row of the device with this identifier, or ``None``."""

@@ -27,7 +27,6 @@ from otaclient_iotda.emulator.masks import (
     marked,
     of_product,
     periodic,
-    rows_of,
 )
 from otaclient_iotda.emulator.sql import Condition, Statement, create_time_ms
 
@@ -66,12 +65,12 @@ class DeviceSearch:
         }
 
     def rows(self, statement: Statement) -> Sequence[int]:
-        """Return the rows of the devices that a statement means, ascending."""
-        count = len(self._table)
+        """Return the rows of the devices that a statement means, in order of registration."""
         if not statement.alternatives:
-            return range(count)
+            return self._table.listing
+        count = len(self._table)
         masks = [all_of(map(self._mask, conditions), count) for conditions in statement.alternatives]
-        return rows_of(any_of(masks, count))
+        return self._table.selected(any_of(masks, count))
 
     def page(self, statement: Statement, rows: Sequence[int], *, turn: int) -> Sequence[int]:
         """Return the rows that a statement's order and limits leave.
@@ -108,9 +107,9 @@ class DeviceSearch:
     def _mask(self, condition: Condition) -> bytes:
         count = len(self._table)
         if condition.operator == ">":
-            return between(self._bound(condition, after=True), count, count)
+            return self._span(self._bound(condition, after=True), count)
         if condition.operator == "<":
-            return between(0, self._bound(condition, after=False), count)
+            return self._span(0, self._bound(condition, after=False))
         if condition.operator == "like":
             return self._beginning(condition.field, condition.values[0])
         equal = self._matching[condition.field](condition.values)
@@ -129,15 +128,22 @@ class DeviceSearch:
         return []
 
     def _bound(self, condition: Condition, *, after: bool) -> int:
-        """The first row that is not below a marker or a time, or with ``after`` the first that is above it."""
+        """The first place that is not below a marker or a time, or with ``after`` the first that is above it."""
         value = condition.values[0]
+        listing = self._table.listing
         if condition.field == "marker":
-            return self._ids.below(int(value, 16) + after)
+            return self._ids.below(listing, int(value, 16) + after)
         # Devices are registered on whole seconds.
-        moment = create_time_ms(value)
+        moment, registered_at_s = create_time_ms(value), self._table.registered_at_s.__getitem__
         if after:
-            return bisect_right(self._table.registered_at_s, moment // 1000)
-        return bisect_left(self._table.registered_at_s, -(-moment // 1000))
+            return bisect_right(listing, moment // 1000, key=registered_at_s)
+        return bisect_left(listing, -(-moment // 1000), key=registered_at_s)
+
+    def _span(self, first: int, stop: int) -> bytes:
+        """The devices at these places of the listing."""
+        listing, count = self._table.listing, len(self._table)
+        # Places are rows until the first device comes or goes.
+        return between(first, stop, count) if isinstance(listing, range) else marked(listing[first:stop], count)
 
     def _repeating(self, pattern: Sequence[bool]) -> bytes:
         return periodic(pattern, len(self._table))
@@ -151,14 +157,17 @@ class DeviceSearch:
         return marked([row for row in found if row is not None], len(self._table))
 
     def _row_of_marker(self, marker: str) -> int | None:
-        row = self._ids.below(int(marker, 16))
-        return row if row < self._ids.count and self._ids.value(row) == int(marker, 16) else None
+        listing = self._table.listing
+        place = self._ids.below(listing, int(marker, 16))
+        found = place < len(listing) and self._ids.value(listing[place]) == int(marker, 16)
+        return listing[place] if found else None
 
     def _row_created(self, text: str) -> int | None:
         second, millisecond = divmod(create_time_ms(text), 1000)
-        row = bisect_left(self._table.registered_at_s, second)
-        found = row < len(self._table) and self._table.registered_at_s[row] == second and not millisecond
-        return row if found else None
+        listing, registered_at_s = self._table.listing, self._table.registered_at_s
+        place = bisect_left(listing, second, key=registered_at_s.__getitem__)
+        found = place < len(listing) and registered_at_s[listing[place]] == second and not millisecond
+        return listing[place] if found else None
 
     def _apps(self, values: Collection[str]) -> bytes:
         owned = (render.app_id(self._fleet, product_id) for product_id in self._table.product_ids)

@@ -7,7 +7,7 @@ from otaclient.emulator.fleet import TASK_STATUSES
 from otaclient_iotda.emulator import render
 from otaclient_iotda.emulator.filters import DetailFilter, DeviceFilter, PackageFilter, RecordIds, TaskFilter
 
-__all__ = ["DeviceSelection", "packages", "positions", "rows_registered", "tasks"]
+__all__ = ["DeviceSelection", "ids_registered", "packages", "positions", "tasks"]
 
 
 def packages(fleet: Fleet, records: Sequence[FirmwareRecord], wanted: PackageFilter) -> list[int]:
@@ -45,31 +45,35 @@ def positions(devices: render.DeviceRows, job: JobRecord, wanted: DetailFilter) 
     return everything if wanted.status is None else [at for at in everything if job.task_states[at] in states]
 
 
-def rows_registered(ids: RecordIds, wanted: DeviceFilter, *, inclusive: bool) -> tuple[int | None, int | None]:
-    """Return the first row inside the range of time that a query names, and the first above it; ``None`` is open."""
+def ids_registered(wanted: DeviceFilter, *, inclusive: bool) -> tuple[int | None, int | None]:
+    """Return the lowest id inside the range of time that a query names, and the lowest above it; ``None`` is open."""
     first = stop = None
     if wanted.start_time is not None:
-        first = ids.below(RecordIds.made(wanted.start_time + (not inclusive), 0, 0))
+        first = RecordIds.made(wanted.start_time + (not inclusive), 0, 0)
     if wanted.end_time is not None:
-        stop = ids.below(RecordIds.made(wanted.end_time + inclusive, 0, 0))
+        stop = RecordIds.made(wanted.end_time + inclusive, 0, 0)
     return first, stop
 
 
 class DeviceSelection:
     """Finds the devices that queries mean.
 
-    Named devices are looked up. The rest depends on products alone, which never change, so it is selected once: the
-    device table forgets its selections with every device that a job upgrades.
+    Named devices are looked up. The rest depends on products alone, which never change, so it is selected once for as
+    long as no device comes or goes: the device table forgets its selections with every device that a job upgrades.
     """
 
     def __init__(self, fleet: Fleet, devices: render.DeviceRows) -> None:
         self._fleet = fleet
         self._devices = devices
         self._of_products: dict[tuple[str, ...], Sequence[int]] = {}
+        self._listing_revision = fleet.devices.listing_revision
 
     def rows(self, wanted: DeviceFilter) -> Sequence[int]:
-        """Return the rows that a query means, apart from its range of time; ascending."""
+        """Return the rows that a query means, apart from its range of time; in order of registration."""
         table = self._fleet.devices
+        if self._listing_revision != table.listing_revision:
+            self._listing_revision = table.listing_revision
+            self._of_products.clear()
         products = tuple(
             product_id
             for product_id in table.product_ids
@@ -78,7 +82,8 @@ class DeviceSelection:
         )
         named = _named_rows(self._devices, wanted)
         if named is not None:
-            return [row for row in named if table.product_id(row) in products]
+            of_products = [row for row in named if table.product_id(row) in products]
+            return sorted(of_products, key=lambda row: (table.registered_at_s[row], row))
         if len(products) == len(table.product_ids):
             return table.matching()
         if products not in self._of_products:

@@ -1,0 +1,81 @@
+"""What the adversary found: certificates that were wrong, scans without an end, devices told of twice."""
+
+import random
+
+import pytest
+
+from otaclient.emulator import Burst, Churn, Fleet
+from otaclient.fleet.certified_markers import CertifiedMarkerWalk
+from otaclient.fleet.certified_pages import CertifiedPageWalk
+from otaclient.fleet.chain import Chain
+from otaclient.fleet.proof import Findings
+from otaclient.fleet.scan import scan
+from otaclient.fleet.sightings import Sightings
+from otaclient.queries import DeviceUpgradeQuery
+from otaclient.reads import Markers, PageNumbers
+from support.adversary import Drift, Result, Vendor, drive
+from support.lies import Adversary, behind
+
+PAGES = PageNumbers(largest_page=50, default_page=50)
+IOTDA = Markers(largest_page=50, default_page=10, largest_offset=500)
+
+
+def scanned(paging: PageNumbers | Markers, rows: int, drift: Drift, *, seed: int, concurrency: int) -> Result:
+    """Run one certified walk that may send at most ten times as many reads as plain paging, and 5,000 more."""
+    rng = random.Random(seed)
+    findings = Findings(2.0)
+    walk = (
+        CertifiedPageWalk(paging, Chain(Sightings()), findings, concurrency=concurrency)
+        if isinstance(paging, PageNumbers)
+        else CertifiedMarkerWalk(paging, Chain(Sightings()), findings, concurrency=concurrency)
+    )
+    return drive(walk, findings, Vendor(rows, drift, rng), rng, most=5_000 + 10 * rows // paging.largest_page)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_fleet_that_grows_at_the_head_does_not_keep_a_scan_for_ever(seed: int) -> None:
+    """Twenty devices join at row 0 in the time of each answer: growth gives the scan a budget without an end."""
+    result = scanned(PAGES, 200, Drift(join=20, join_at="head"), seed=seed, concurrency=2)
+    assert result.lost == 0
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_fleet_that_grows_behind_the_last_marker_does_not_keep_a_scan_for_ever(seed: int) -> None:
+    """More records than a page holds join at the end in the time of each answer: they are chased one by one."""
+    result = scanned(IOTDA, 2_000, Drift(leave=64, join=64, join_at="tail"), seed=seed, concurrency=32)
+    assert result.lost == 0
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_markers_certify_in_heavy_drift_at_the_head(seed: int) -> None:
+    """More records than one read shows join at the head in the time of each answer: the closing reads go in parallel.
+
+    Where they join at the end, which no vendor that lists the newest first does, there is never an empty page, and only
+    that proves the end.
+    """
+    result = scanned(IOTDA, 100_000, Drift(leave=64, join=64, join_at="head"), seed=seed, concurrency=32)
+    assert (result.certified, result.doubts) == (True, {})
+
+
+@pytest.mark.parametrize("paging", [PAGES, Markers(largest_page=20, default_page=20, largest_offset=100)])
+def test_rows_that_jumped_to_the_tail_join_nothing(paging: PageNumbers | Markers) -> None:
+    """Two rows that were read near the head and jumped to the tail are no link between what was read last and the tail.
+
+    A read at the end shares them, in their old order, with reads far before it: devices between the last joined read
+    and this one are lost under a certificate.
+    """
+    drift = Drift(jump=0.4, jump_to="tail", leave=20)
+    results = [scanned(paging, 400, drift, seed=seed, concurrency=4) for seed in range(150)]
+    assert [seed for seed, result in enumerate(results) if result.certified and result.lost] == []
+
+
+@pytest.mark.parametrize("join", [0.1, 0.3, 0.5])
+async def test_a_small_memory_does_not_tell_of_devices_twice(join: float) -> None:
+    """One read in flight and ``neighbours``: a burst at the head takes several closing reads, and then the tail."""
+    fleet = Fleet.generate(devices=2_000, jobs=0)
+    fleet.start_churn(Churn(join_at="oldest", bursts=[Burst(at_search=6, join=join)]))
+    async with behind(Adversary(1), "enos", fleet) as backend:
+        async with scan([(backend, DeviceUpgradeQuery())], concurrency=1, dedupe="neighbours") as running:
+            keys = [upgrade.device_key async for upgrade in running]
+    assert running.certificate.verdict == "certified"
+    assert len(keys) == len(set(keys))

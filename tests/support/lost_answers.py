@@ -1,0 +1,68 @@
+"""Faults that strike after a write took effect, and one that lets it take effect later."""
+
+import asyncio
+from http import HTTPStatus
+
+import attrs
+from aiohttp import web
+
+
+async def _carried_out(request: web.Request) -> web.StreamResponse:
+    return await request.match_info.handler(request)
+
+
+@attrs.frozen
+class CutAfterCommit:
+    """The service does it, and the connection is cut before the answer."""
+
+    async def strike(self, request: web.Request) -> web.StreamResponse | None:
+        """Do it and hang up; the answer returned goes nowhere."""
+        await _carried_out(request)
+        request.protocol.force_close()
+        return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+@attrs.frozen
+class CutAnswer:
+    """The service does it, and the connection is cut in the middle of its answer."""
+
+    async def strike(self, request: web.Request) -> web.StreamResponse | None:
+        """Do it, send a beginning, and hang up."""
+        await _carried_out(request)
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        response.content_length = 500
+        await response.prepare(request)
+        await response.write(b'{"code":0,')
+        request.protocol.force_close()
+        return response
+
+
+@attrs.frozen
+class AnswerAfterCommit:
+    """The service does it, and a gateway answers something else in its place."""
+
+    status: int = HTTPStatus.BAD_GATEWAY
+    body: bytes = b"<html>bad gateway</html>"
+
+    async def strike(self, request: web.Request) -> web.StreamResponse | None:
+        """Do it, and give the other answer."""
+        await _carried_out(request)
+        return web.Response(status=self.status, body=self.body)
+
+
+class CommitLater:
+    """A gateway gives up, and the service does it only when the test says so."""
+
+    def __init__(self) -> None:
+        self._waiting: list[web.Request] = []
+
+    async def strike(self, request: web.Request) -> web.StreamResponse | None:
+        """Keep the request, whole, and answer in the gateway's name."""
+        await request.read()
+        self._waiting.append(request)
+        return web.Response(status=HTTPStatus.GATEWAY_TIMEOUT)
+
+    async def commit(self) -> None:
+        """Let the service do what it was asked."""
+        waiting, self._waiting = self._waiting, []
+        await asyncio.gather(*map(_carried_out, waiting))
