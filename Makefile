@@ -39,7 +39,7 @@ demo: $(VENV)/.installed-cli
 	@$(BIN)/otaclient demo $(ARGS)
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=95 $(ARGS)
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term --cov-fail-under=95 $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

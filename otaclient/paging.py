@@ -221,15 +221,20 @@ def _next_page(window: PageWindow, facts: PageFacts) -> PageWindow | None:
             f"asked for page {window.number} of size {window.size}, but the answer says page {facts.number} of size "
             f"{facts.size}: rows could be lost"
         )
-    if facts.rows > window.size:
-        raise PayloadError(f"asked for at most {window.size} rows, but the answer holds {facts.rows}")
+    _check_rows(facts, window.size)
     reached = (window.number - 1) * window.size + facts.rows
     if facts.rows == 0 or (facts.rows < window.size and (facts.total is None or reached >= facts.total)):
         return None
     return PageWindow(window.number + 1, window.size)
 
 
+def _check_rows(facts: PageFacts, size: int) -> None:
+    if facts.rows > size:
+        raise PayloadError(f"asked for at most {size} rows, but the answer holds {facts.rows}")
+
+
 def _next_marker(window: MarkerWindow, facts: PageFacts) -> MarkerWindow | None:
+    _check_rows(facts, window.size)
     if facts.rows == 0:
         return None
     if not facts.marker:

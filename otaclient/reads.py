@@ -104,12 +104,17 @@ class RawPage:
     """How many requests for something else it took to be able to read it."""
 
 
+def _counts(_facts: Any, _field: Any, total: Any) -> None:
+    if total is not None and not isinstance(total, int | float):
+        raise PayloadError(f"a page's total is {total!r}, which is no number")
+
+
 @attrs.frozen(kw_only=True)
 class PageFacts:
     """What a page says about itself."""
 
     rows: int
-    total: int | None = None
+    total: int | None = attrs.field(default=None, validator=_counts)
     """How many rows the vendor says match, over all pages; a hint."""
     marker: str | None = None
     """The record id of its last row, where the vendor gives one."""

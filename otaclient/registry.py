@@ -1,7 +1,6 @@
 """Which backends are installed, and how to open one."""
 
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from otaclient.errors import ConfigurationError
@@ -15,6 +14,8 @@ from otaclient.transport.retry import RetryPolicy
 from otaclient.transport.session import Session
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     import aiohttp
 
 __all__ = ["available_backends", "backend_plugin", "open_backend", "open_session"]
@@ -120,5 +121,7 @@ def open_session(
     )
 
 
-def _entry_points() -> Mapping[str, EntryPoint]:
+def _entry_points() -> "Mapping[str, EntryPoint]":
+    from importlib.metadata import entry_points  # slow to import, and needed once a client is opened
+
     return {found.name: found for found in entry_points(group=_GROUP)}

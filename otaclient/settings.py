@@ -24,10 +24,8 @@ The profile is the one that the caller names, else ``OTACLIENT_PROFILE``, else `
 from another. Messages name settings and places, never values: any value may be a secret.
 """
 
-import difflib
 import os
 import sys
-import tomllib
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -255,6 +253,8 @@ def _check_profile(chosen: str, chosen_by: str, documents: Mapping[Path, Mapping
 
 def _read(path: Path) -> Mapping[str, Any] | None:
     """Return the content of a file, or ``None`` where there is none."""
+    import tomllib
+
     try:
         return tomllib.loads(path.read_bytes().decode("utf-8"))
     except FileNotFoundError:
@@ -312,6 +312,8 @@ def _with_overrides(found: _Found, target: type[Any], plugin_name: str, override
 def _check_known(names: Iterable[str], fields: Mapping[str, Any], source: str) -> None:
     for name in names:
         if name not in fields:
+            import difflib
+
             near = difflib.get_close_matches(name, fields, n=1)
             hint = f"did you mean {near[0]!r}? Known" if near else "known"
             raise ConfigurationError(f"unknown setting {name!r} in {source}; {hint}: {', '.join(fields)}")

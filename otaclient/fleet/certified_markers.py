@@ -246,10 +246,14 @@ class CertifiedMarkerWalk:
         else:
             self._chain.hold()
             self._phase = _Phase.HEAD
+            self._second_looks, self._empty_with_total_0 = 0, False
             self._restart(None)
 
     def _judge_head(self, window: MarkerWindow, keys: Sequence[str], facts: PageFacts) -> bool:
         """Records that joined at the head come to light here, and any known one that jumped there."""
+        if not facts.rows and window.marker is None:
+            self._judge_empty(facts.total)
+            return False
         match = self._chain.match(keys)
         if not match.in_order:
             self._findings.note(Doubt.ORDER)
@@ -259,7 +263,7 @@ class CertifiedMarkerWalk:
         if not on_marker and len(self._head_keys.intersection(keys)) < SAFE_JOIN_ROWS and not self._findings.is_spent:
             self._restart(self._head_marker)
             return False
-        self._chain.add(keys, at_head=True)
+        self._chain.add(keys, at_head=True, closing=True)
         self._head_marker, self._head_keys = facts.marker, frozenset(keys)
         self._head_reads += 1
         self._head_known += match.shared

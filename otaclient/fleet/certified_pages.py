@@ -319,23 +319,28 @@ class CertifiedPageWalk:
         else:
             self._chain.hold()
             self._phase = _Phase.HEAD
+            self._second_looks, self._empty_with_total_0 = 0, False
             self._next_head = PageWindow(1, self._largest)
 
     def _judge_head(self, read: _Read) -> bool:
         """Rows that jumped to the head, or joined there, come to light before known rows do."""
+        if not read.rows:
+            self._judge_empty(read.total)
+            self._next_head = PageWindow(1, self._largest)
+            return False
         match = self._chain.match(read.keys)
         if not match.in_order:
             self._findings.note(Doubt.ORDER)
         if match.repeated:
             self._findings.note(Doubt.REPEATED)
-        self._chain.add(read.keys, at_head=True)
+        self._chain.add(read.keys, at_head=True, closing=True)
         self._head_reads += 1
         self._head_known += match.shared
         if self._chain.may_forget(self._head_known):
             self._findings.note(Doubt.FORGOTTEN)
         if self._head_reads > 1 and match.shared < SAFE_JOIN_ROWS:
             self._findings.note(Doubt.CLOSING)
-        if read.is_end or not read.rows:
+        if read.is_end:
             self._phase = _Phase.DONE  # one read of everything: whatever is listed is in it
         elif match.tail_known:
             self._begin_tail()

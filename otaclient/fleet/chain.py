@@ -102,8 +102,10 @@ class Chain:
             tail_known=bool(tail) and [place for place, _ in known[-len(tail) :]] == list(tail),
         )
 
-    def add(self, keys: Sequence[str], *, at_head: bool = False) -> None:
+    def add(self, keys: Sequence[str], *, at_head: bool = False, closing: bool = False) -> None:
         """Take in a joined read; one that begins at row 0, or behind such a one, is ``at_head``.
+
+        After a ``closing`` read the walk goes on elsewhere: the next read need not meet this one.
 
         A new row between known ones gets the rank of the one before it, a new row before all known ones that of the one
         behind it: ranks may be equal, but never contradict what was seen. New rows behind the last known one extend the
@@ -128,8 +130,8 @@ class Chain:
             rank = max(rank for _, rank in known)
         tail = list(keys[last_known + 1 :])
         extends = last_rank >= self._frontier if known else not at_head
-        if not at_head:
-            self._anchor = lowest
+        if not closing:
+            self._anchor = rank if at_head and not known else lowest
         if extends:
             self._frontier = lowest
             self._highest += len(tail)

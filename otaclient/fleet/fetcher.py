@@ -2,13 +2,15 @@
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 import attrs
-from anyio.streams.memory import MemoryObjectSendStream
 
 from otaclient.errors import InvalidQueryError, OtaError
+
+if TYPE_CHECKING:
+    from anyio.streams.memory import MemoryObjectSendStream
 
 __all__ = ["Outcome", "fetch_each"]
 
@@ -96,7 +98,7 @@ async def _running(
 
 
 async def _work(
-    keys: _SharedKeys[_K], call: Callable[[_K], Awaitable[_V]], out: MemoryObjectSendStream[Outcome[_K, _V]]
+    keys: _SharedKeys[_K], call: Callable[[_K], Awaitable[_V]], out: "MemoryObjectSendStream[Outcome[_K, _V]]"
 ) -> None:
     with out:
         async for key in keys:

@@ -75,6 +75,7 @@ def walk_of(
     Raises:
         InvalidQueryError: The vendor's pages are too small for the overlap.
     """
+    check_sizes(paging)
 
     def single(about: Findings) -> Walk:
         if not options.certify:
@@ -89,6 +90,20 @@ def walk_of(
     if split is None or partition.between is None:
         return single(findings)
     return RangedWalk(partition.between, partition.registered, split=split, findings=findings, new_walk=single, now=now)
+
+
+def check_sizes(paging: Paging) -> None:
+    """Refuse a way of paging that has no rows.
+
+    Raises:
+        InvalidQueryError: Names the limit; the fault is the backend's.
+    """
+    if paging.largest_page < 1:
+        raise InvalidQueryError(f"scan(): the backend says largest_page={paging.largest_page}: it must be at least 1")
+    if isinstance(paging, Markers) and paging.largest_offset < 0:
+        raise InvalidQueryError(
+            f"scan(): the backend says largest_offset={paging.largest_offset}: it must be 0 or more"
+        )
 
 
 def expected_reads(total: int, paging: Paging, options: ProofOptions) -> int:

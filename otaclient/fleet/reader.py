@@ -27,6 +27,8 @@ class Target:
     source: ReadSource[Any]
     devices: int = 0
     reads: int = 0
+    outstanding: int = 0
+    """Its pages that are in flight, or wait for the consumer."""
     errors: list[str] = attrs.field(factory=list[str])
 
 
@@ -50,7 +52,8 @@ class Walker:
 class Reader:
     """Reads walks ahead of a consumer: pages in flight and pages that wait are together at most ``concurrency``.
 
-    The walks take turns, so a large target does not starve a small one. The consumer takes the pages of each walk in
+    The targets have equal shares of that, as far as they have work, and the walks of one take turns: neither a large
+    target nor a slow one holds up the others. The consumer takes the pages of each walk in
     the order in which the walk handed them out, and has the walk judge each before it takes the next.
 
     Args:
@@ -75,6 +78,7 @@ class Reader:
         on_failure: Callable[[Walker, OtaError], None] | None,
     ) -> None:
         self._active = deque(walkers)
+        self._targets_at_work = len({id(walker.target) for walker in walkers})
         self._concurrency = concurrency
         self._max_requests = max_requests
         self._budget = budget
@@ -160,21 +164,34 @@ class Reader:
         self._let_go(lambda held, _: held is walker)
 
     def _let_go(self, of: Callable[[Walker, Ticket], bool]) -> None:
-        self._held = [held for held in self._held if not of(*held)]
+        kept: list[tuple[Walker, Ticket]] = []
+        for held in self._held:
+            if of(*held):
+                held[0].target.outstanding -= 1
+            else:
+                kept.append(held)
+        self._held = kept
 
     def _retire(self, walker: Walker) -> None:
         if walker.finished and walker in self._active:
             self._active.remove(walker)
+            self._targets_at_work = len({id(walker.target) for walker in self._active})
 
     def _next_job(self) -> tuple[Walker, Ticket] | None:
         if self._fatal is not None or self._in_flight + len(self._held) >= self._concurrency:
             return None
-        for _ in range(len(self._active)):
-            walker = self._active[0]
-            self._active.rotate(-1)
-            ticket = walker.walk.ready()
-            if ticket is not None:
-                return self._admit(walker, ticket)
+        # Least recently served first; but whoever has its share under way comes after those that have less, because a
+        # slow vendor must not take every slot.
+        share = max(1.0, self._concurrency / max(1, self._targets_at_work))
+        for beyond in (False, True):
+            for walker in self._active:
+                if (walker.target.outstanding >= share) is not beyond:
+                    continue
+                ticket = walker.walk.ready()
+                if ticket is not None:
+                    self._active.remove(walker)
+                    self._active.append(walker)
+                    return self._admit(walker, ticket)
         return None
 
     def _admit(self, walker: Walker, ticket: Ticket) -> tuple[Walker, Ticket] | None:
@@ -184,6 +201,7 @@ class Reader:
             return None
         self._asked += 1
         self._in_flight += 1
+        walker.target.outstanding += 1
         return walker, ticket
 
     async def _read(self, walker: Walker, ticket: Ticket) -> None:
@@ -198,9 +216,11 @@ class Reader:
                 walker.walk.arrived(ticket)
         except OtaError as error:
             self._in_flight -= 1
+            walker.target.outstanding -= 1
             self._fail(walker, ticket, error)
         except Exception as error:  # noqa: BLE001 - a bug ends the scan, and the consumer raises it
             self._in_flight -= 1
+            walker.target.outstanding -= 1
             self._end(error)
         else:
             self._in_flight -= 1
@@ -212,6 +232,7 @@ class Reader:
 
     def _keep(self, walker: Walker, ticket: Ticket) -> None:
         if ticket.dropped:
+            walker.target.outstanding -= 1
             self._wake_one()
             return
         facts = ticket.facts

@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, Unpack, overload
+from typing import Any, Generic, Self, TypeVar, Unpack, cast, overload
 
 import anyio
 import attrs
 from anyio.abc import TaskGroup
 
-from otaclient.errors import InvalidQueryError, OtaError
+from otaclient.errors import InvalidQueryError, OtaError, PayloadError
 from otaclient.events import DeviceChanged, PageRead, deliver
 from otaclient.fleet.chain import Chain
 from otaclient.fleet.ledger import Certificate, CertificatePart, Verdict
@@ -30,7 +30,7 @@ from otaclient.fleet.walks import Ticket
 from otaclient.models import DeviceTask, DeviceUpgrade
 from otaclient.protocols import Backend
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery
-from otaclient.reads import Partition
+from otaclient.reads import PageFacts, Partition
 
 __all__ = ["Scan", "ScanError", "ScanOptions", "ScanProgress", "plan", "scan"]
 
@@ -92,16 +92,16 @@ def scan(
     """
     check_options(
         concurrency=concurrency,
+        certify=certify,
         overlap=overlap,
         dedupe=dedupe,
         repair_budget=repair_budget,
         max_requests=max_requests,
         timeout_seconds=timeout_seconds,
         on_error=on_error,
+        on_progress=on_progress,
     )
-    pairs = list(targets)
-    if not pairs:
-        raise InvalidQueryError("scan() has no targets: give at least one pair of a backend and a query")
+    pairs = _pairs_of(targets)
     options = ScanSettings(
         concurrency=concurrency,
         proof=ProofOptions(
@@ -115,6 +115,30 @@ def scan(
     return Scan(
         [Target(backend=backend, query=query, source=backend.reads(query)) for backend, query in pairs], options
     )
+
+
+def _pairs_of(targets: Any) -> list[tuple[Backend, Any]]:
+    """Return the targets, checked.
+
+    Raises:
+        InvalidQueryError: There is none, or one that is no pair of a backend and a device or device task query.
+    """
+    is_many = isinstance(targets, Iterable) and not isinstance(targets, str)
+    pairs: list[Any] = list(cast("Iterable[Any]", targets)) if is_many else [targets]
+    if not pairs:
+        raise InvalidQueryError("scan() has no targets: give at least one pair of a backend and a query")
+    for target in pairs:
+        pair: tuple[Any, ...] = tuple(cast("Sequence[Any]", target)) if isinstance(target, tuple | list) else ()
+        if len(pair) != 2 or not hasattr(pair[0], "reads"):
+            raise InvalidQueryError(
+                f"scan(): {target!r} is no target: give pairs of an open backend and a query, such as "
+                "[(enos, DeviceUpgradeQuery())]"
+            )
+        if not isinstance(pair[1], DeviceUpgradeQuery | DeviceTaskQuery):
+            raise InvalidQueryError(
+                f"scan(): the query of a target is {pair[1]!r}: give a DeviceUpgradeQuery or a DeviceTaskQuery"
+            )
+    return [(backend, query) for backend, query in pairs]
 
 
 def plan(backend: Backend, query: DeviceUpgradeQuery | DeviceTaskQuery, **options: Unpack[ScanOptions]) -> TargetPlan:
@@ -155,10 +179,9 @@ class Scan(Generic[_T]):
         """Prepare; :func:`scan` is the way to make one."""
         self._targets = targets
         self._options = options
-        self._sightings = {target.backend.label: self._new_sightings() for target in targets}
-        self._walkers = [
-            self._walker(target, partition) for target in targets for partition in target.source.partitions()
-        ]
+        # A key tells devices apart within one backend. Clients of one label may act for different owners.
+        self._sightings = {id(target.backend): self._new_sightings() for target in targets}
+        self._walkers = [self._walker(target, partition) for target in targets for partition in _walks_of(target)]
         self._counts = _Counts()
         self._errors: list[ScanError] = []
         self._reader: Reader | None = None
@@ -170,7 +193,7 @@ class Scan(Generic[_T]):
 
     def _walker(self, target: Target, partition: Partition) -> Walker:
         findings = Findings(self._options.proof.repair_budget)
-        sightings = self._sightings[target.backend.label]
+        sightings = self._sightings[id(target.backend)]
         options = self._options
         walk = walk_of(
             partition,
@@ -322,6 +345,7 @@ class Scan(Generic[_T]):
             self._bad_row(walker, error)
         if ticket.facts is None:
             ticket.facts = decoded.facts or source.facts(raw)
+        _check_facts(ticket.facts, len(decoded.good) + len(decoded.errors))
         rows = self._new_rows(walker, ticket, decoded.good)
         counts.devices += len(rows)
         target.devices += len(rows)
@@ -335,8 +359,10 @@ class Scan(Generic[_T]):
     def _new_rows(self, walker: Walker, ticket: Ticket, rows: Sequence[Any]) -> list[Any]:
         """Have a page judged, and return those of its rows that are new and wanted."""
         target = walker.target
-        sightings = self._sightings[target.backend.label]
+        sightings = self._sightings[id(target.backend)]
         keys = list(map(target.source.key, rows))
+        if not all(keys) or not {*map(type, keys)} <= {str}:
+            raise PayloadError("a row has no key: what identifies it is missing, empty, or no text")
         look = sightings.look(keys)
         if not walker.walk.judge(ticket, keys):
             return []
@@ -419,3 +445,19 @@ class Scan(Generic[_T]):
     def _stop_clock(self) -> None:
         if self._ended_at is None and self._started_at is not None:
             self._ended_at = self._options.clock.monotonic()
+
+
+def _walks_of(target: Target) -> Sequence[Partition]:
+    walks = target.source.partitions()
+    if not walks:
+        raise InvalidQueryError(
+            f"scan(): {target.backend.label} {target.source.operation} has no walk for this query: nothing would be "
+            "read, which would look like an empty fleet"
+        )
+    return walks
+
+
+def _check_facts(facts: PageFacts, rows: int) -> None:
+    """Refuse a page that was read otherwise than it was counted: rows would be missing unnoticed."""
+    if facts.rows != rows:
+        raise PayloadError(f"a page says that it has {facts.rows} rows, but {rows} were read from it")

@@ -1,7 +1,8 @@
 """What a scan can be told, and what it tells while it runs."""
 
+import math
 from collections.abc import Callable
-from typing import Literal, TypedDict
+from typing import Any, Final, Literal, TypedDict
 
 import attrs
 
@@ -11,9 +12,6 @@ from otaclient.fleet.plan import Dedupe, ProofOptions
 from otaclient.transport.clock import SYSTEM_CLOCK, Clock
 
 __all__ = ["OnError", "ScanError", "ScanOptions", "ScanProgress", "ScanSettings", "check_options"]
-
-# One shared row would be a weak join: every read would be repeated, and the scan uncertain.
-_OVERLAP_RULE = f"at least {SAFE_JOIN_ROWS}, or None to let the scan choose"
 
 OnError = Literal["raise", "collect"]
 
@@ -66,30 +64,42 @@ class ScanSettings:
     clock: Clock = SYSTEM_CLOCK
 
 
-def check_options(
-    *,
-    concurrency: int,
-    overlap: int | None,
-    dedupe: str,
-    repair_budget: float,
-    max_requests: int | None,
-    timeout_seconds: float | None,
-    on_error: str,
-) -> None:
+def check_options(**options: Any) -> None:
     """Refuse what cannot be meant.
 
     Raises:
         InvalidQueryError: Names the option, its value and the rule.
     """
-    rules = (
-        ("concurrency", concurrency, concurrency >= 1, "at least 1"),
-        ("overlap", overlap, overlap is None or overlap >= SAFE_JOIN_ROWS, _OVERLAP_RULE),
-        ("dedupe", dedupe, dedupe in ("exact", "neighbours"), "'exact' or 'neighbours'"),
-        ("repair_budget", repair_budget, repair_budget >= 0, "0 or more"),
-        ("max_requests", max_requests, max_requests is None or max_requests >= 1, "at least 1, or None"),
-        ("timeout_seconds", timeout_seconds, timeout_seconds is None or timeout_seconds > 0, "above 0, or None"),
-        ("on_error", on_error, on_error in ("raise", "collect"), "'raise' or 'collect'"),
-    )
-    for name, value, holds, rule in rules:
-        if not holds:
+    for name, value in options.items():
+        holds, rule = _RULES[name]
+        if not holds(value):
             raise InvalidQueryError(f"scan(): {name} is {value!r}: it must be {rule}")
+
+
+def _whole(least: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and value >= least
+
+
+def _number(value: Any) -> bool:
+    return type(value) in (int, float) and not math.isnan(value)
+
+
+def _or_none(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or holds(value)
+
+
+_RULES: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
+    "concurrency": (_whole(1), "a whole number, at least 1"),
+    "certify": (lambda value: type(value) is bool, "True or False"),
+    # One shared row would be a weak join: every read would be repeated, and the scan uncertain.
+    "overlap": (
+        _or_none(_whole(SAFE_JOIN_ROWS)),
+        f"a whole number, at least {SAFE_JOIN_ROWS}, or None to let the scan choose",
+    ),
+    "dedupe": (lambda value: value in ("exact", "neighbours"), "'exact' or 'neighbours'"),
+    "repair_budget": (lambda value: _number(value) and value >= 0, "a number, 0 or more"),
+    "max_requests": (_or_none(_whole(1)), "a whole number, at least 1, or None"),
+    "timeout_seconds": (_or_none(lambda value: _number(value) and value > 0), "a number above 0, or None"),
+    "on_error": (lambda value: value in ("raise", "collect"), "'raise' or 'collect'"),
+    "on_progress": (_or_none(callable), "a function of one argument, or None"),
+}

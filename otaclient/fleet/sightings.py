@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import repeat
 from operator import attrgetter
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -29,7 +29,7 @@ _CONTENT: Final[dict[type[Any], Callable[[Any], Hashable]]] = {
 
 def content_of(rows: Sequence[Any]) -> Callable[[Any], Hashable]:
     """Return the function that gives what counts as a change of rows of this kind."""
-    return _CONTENT.get(cast("Any", rows[0]).__class__, _whole) if rows else _whole
+    return _CONTENT.get(rows[0].__class__, _whole) if rows else _whole
 
 
 def _whole(row: Any) -> Hashable:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import attrs
 
+from otaclient.errors import PayloadError
 from otaclient.paging import next_window
 from otaclient.reads import (
     Markers,
@@ -79,6 +80,9 @@ class Walk(Protocol):
         ...
 
 
+_MOST_REPEATS = 3
+
+
 class Tickets:
     """The reads of a walk that were handed out and not judged yet, in order."""
 
@@ -110,6 +114,25 @@ class Tickets:
         self._order.clear()
 
 
+class _Repeats:
+    """Notices a vendor that sends the same rows for whatever it is asked: without a proof nothing else would."""
+
+    def __init__(self) -> None:
+        self._rows: Sequence[str] = ()
+        self._times = 1
+
+    def take(self, keys: Sequence[str]) -> None:
+        """Take in the rows of the next page.
+
+        Raises:
+            PayloadError: They came too often in a row.
+        """
+        self._times = self._times + 1 if keys and keys == self._rows else 1
+        self._rows = keys
+        if self._times > _MOST_REPEATS:
+            raise PayloadError(f"{self._times} different pages hold the same {len(keys)} rows: it would not end")
+
+
 def plain_walk(paging: Paging) -> Walk:
     """Return the walk that proves nothing, for a vendor's way of paging."""
     return PlainPageWalk(paging.largest_page) if isinstance(paging, PageNumbers) else PlainMarkerWalk(paging)
@@ -128,6 +151,7 @@ class PlainPageWalk:
         self._expected = 1
         self._under_way = 0
         self._ended = False
+        self._repeats = _Repeats()
         self._tickets = Tickets()
         self.next_arrived = self._tickets.next_arrived
 
@@ -155,10 +179,11 @@ class PlainPageWalk:
         self._under_way -= 1
         self._take_in(ticket)
 
-    def judge(self, ticket: Ticket, keys: Sequence[str], /) -> bool:  # noqa: ARG002 - nothing is proved, all rows count
-        """Accept whatever came."""
+    def judge(self, ticket: Ticket, keys: Sequence[str], /) -> bool:
+        """Accept whatever came, unless it only repeats."""
         self._tickets.judged(ticket)
         self._take_in(ticket)
+        self._repeats.take(keys)
         return True
 
     def _take_in(self, ticket: Ticket) -> None:
@@ -186,6 +211,7 @@ class PlainMarkerWalk:
         self._rows_above = 0
         self._total: int | None = None
         self._ended = False
+        self._repeats = _Repeats()
         self._tickets = Tickets()
         self.next_arrived = self._tickets.next_arrived
 
@@ -208,10 +234,11 @@ class PlainMarkerWalk:
         """Take in a page."""
         self._take_in(ticket)
 
-    def judge(self, ticket: Ticket, keys: Sequence[str], /) -> bool:  # noqa: ARG002 - nothing is proved, all rows count
-        """Accept whatever came."""
+    def judge(self, ticket: Ticket, keys: Sequence[str], /) -> bool:
+        """Accept whatever came, unless it only repeats."""
         self._tickets.judged(ticket)
         self._take_in(ticket)
+        self._repeats.take(keys)
         return True
 
     def _take_in(self, ticket: Ticket) -> None:

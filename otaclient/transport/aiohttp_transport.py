@@ -3,7 +3,6 @@
 import ssl
 import sys
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -199,6 +198,8 @@ def _words(error: BaseException) -> str:
 
 
 def _user_agent(suffix: str | None) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # slow to import
+
     try:
         ours = version("otaclient")
     except PackageNotFoundError:  # run from a source tree that is not installed
