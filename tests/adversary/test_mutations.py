@@ -294,6 +294,9 @@ def empty_targets_are_asked_twice(code: Any) -> None:
             assert follow(code, paging, [], change=_nothing(1, 999, total=total)).doubts == {"END"}
     gone = follow(code, PAGES, falling(90), before=lambda number, rows: rows.clear() if number > 1 else None)
     assert gone.doubts  # an empty page is never the end of a listing that was not empty
+    for paging in BOTH:
+        closing = follow(code, paging, falling(90), change=_empty_closing_head)
+        assert closing.doubts == {"END"}
 
 
 def _nothing(first: int, last: int, *, total: int | None) -> Change:
@@ -301,6 +304,11 @@ def _nothing(first: int, last: int, *, total: int | None) -> Change:
         return ([], PageFacts(rows=0, total=total)) if first <= number <= last else (found, facts)
 
     return change
+
+
+def _empty_closing_head(number: int, window: Window, found: Listing, facts: PageFacts) -> tuple[Listing, PageFacts]:
+    is_head = window.number == 1 if isinstance(window, PageWindow) else window.marker is None
+    return ([], PageFacts(rows=0, total=90)) if number > 1 and is_head else (found, facts)
 
 
 def joins_are_to_the_last_joined_read(code: Any) -> None:
