@@ -38,8 +38,10 @@ help:
 demo: $(VENV)/.installed-cli
 	@$(BIN)/otaclient demo $(ARGS)
 
+# The adversary plays thousands of scans, and a coverage tracer would take most of the time.
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n auto --cov --cov-report=term --cov-fail-under=95 $(ARGS)
+	$(BIN)/python -m pytest -n auto --ignore tests/adversary --cov --cov-report=term --cov-fail-under=95 $(ARGS)
+	$(if $(ARGS),,$(BIN)/python -m pytest -n auto tests/adversary)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
