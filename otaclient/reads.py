@@ -47,6 +47,14 @@ class Markers:
     default_page: int
     largest_offset: int
 
+    def offsets(self, rows: int | None, *, overlap: int = 0) -> range:
+        """Return the offsets below one marker whose windows cover so many rows; ``None`` for all that are allowed."""
+        step = self.largest_page - overlap
+        farthest = self.largest_offset // step * step
+        if rows is not None:
+            farthest = min(farthest, max(0, -(-(rows - self.largest_page) // step)) * step)
+        return range(0, farthest + 1, step)
+
 
 Paging: TypeAlias = PageNumbers | Markers
 

@@ -119,10 +119,9 @@ class EmulatorServer(ABC):
     def internal_error(self, request: web.Request) -> web.Response:
         """Return the vendor's answer when its service failed."""
 
-    def throttled(self, request: web.Request, *, retry_after_seconds: int | None) -> web.Response:
+    def throttled(self, request: web.Request) -> web.Response:
         """Return the vendor's answer to a request that is one too many; a bare HTTP 429 unless it has words for it."""
-        headers = {} if retry_after_seconds is None else {"Retry-After": str(retry_after_seconds)}
-        return self.answer(request, b"", status=HTTPStatus.TOO_MANY_REQUESTS, headers=headers)
+        return self.answer(request, b"", status=HTTPStatus.TOO_MANY_REQUESTS)
 
     @abstractmethod
     def environment(self) -> dict[str, str]:
@@ -248,9 +247,12 @@ class EmulatorServer(ABC):
         if capacity is None or operation.startswith("token."):
             return await self._handled(request, handler)
         async with capacity.serving(self.clock) as is_served:
-            if not is_served:
-                return self.throttled(request, retry_after_seconds=capacity.retry_after_seconds)
-            return await self._handled(request, handler)
+            if is_served:
+                return await self._handled(request, handler)
+        response = self.throttled(request)
+        if capacity.retry_after_seconds is not None:
+            response.headers["Retry-After"] = str(capacity.retry_after_seconds)
+        return response
 
     async def _handled(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         self.engine.settle()

@@ -30,20 +30,10 @@ def expected_marker_reads(total: int, paging: Markers, *, overlap: int = DEFAULT
         return 2
     reads, above = 1, min(total, paging.largest_page)
     while above < total:
-        offsets = _offsets(total - above, paging, overlap)
+        offsets = paging.offsets(total - above, overlap=overlap)
         reads += len(offsets)
         above = min(total, above + offsets[-1] + paging.largest_page)
     return reads + 3  # the empty page at the end, the closing reads at the head and at the tail
-
-
-def _offsets(left: int | None, paging: Markers, overlap: int) -> range:
-    """Return the offsets worth asking for below a marker with ``left`` rows behind it; all where that is not known."""
-    step = paging.largest_page - overlap
-    farthest = paging.largest_offset // step * step
-    if left is not None:
-        needed = max(0, -(-(left - paging.largest_page) // step)) * step
-        farthest = min(farthest, needed)
-    return range(0, farthest + 1, step)
 
 
 class _Phase(Enum):
@@ -123,14 +113,13 @@ class CertifiedMarkerWalk:
         Raises:
             PayloadError: Its marker is missing or does not go down.
         """
-        self._take_in(ticket)
+        self._learn(ticket)
 
-    def _take_in(self, ticket: Ticket) -> None:
-        window, facts = ticket.window, ticket.facts
+    def _learn(self, ticket: Ticket) -> None:
+        window, facts = ticket.window, ticket.take_facts()
         assert isinstance(window, MarkerWindow)
-        if facts is None or ticket.taken_in:
+        if facts is None:
             return
-        ticket.taken_in = True
         following = next_window(window, facts)
         if facts.total is not None:
             self._total = facts.total
@@ -149,7 +138,8 @@ class CertifiedMarkerWalk:
 
     def _begin_wave(self, base: str | None, *, left: int | None) -> None:
         size = self._paging.largest_page
-        self._wave = [MarkerWindow(base, size, offset) for offset in _offsets(left, self._paging, self._overlap)]
+        offsets = self._paging.offsets(left, overlap=self._overlap)
+        self._wave = [MarkerWindow(base, size, offset) for offset in offsets]
         self._hop = self._wave[-1]
 
     def _restart(self, marker: str | None) -> None:
@@ -167,7 +157,7 @@ class CertifiedMarkerWalk:
             PayloadError: Its marker is missing or does not go down.
         """
         self._tickets.judged(ticket)
-        self._take_in(ticket)
+        self._learn(ticket)
         window, facts = ticket.window, ticket.facts
         assert isinstance(window, MarkerWindow)
         assert facts is not None
@@ -276,9 +266,8 @@ class CertifiedMarkerWalk:
             self._begin_tail()
         elif self._head_reads < _MOST_HEAD_READS and not self._findings.is_spent:
             if not self._tickets and not self._wave:
-                self._begin_wave(
-                    facts.marker, left=None
-                )  # many at once: more may join than one read after another sees
+                # Many at once: more may join than one read after another sees.
+                self._begin_wave(facts.marker, left=None)
         else:
             self._findings.note(Doubt.CLOSING)
             self._begin_tail()

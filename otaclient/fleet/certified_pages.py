@@ -207,17 +207,16 @@ class CertifiedPageWalk:
         Raises:
             PayloadError: It is the answer to another question.
         """
-        self._take_in(ticket)
+        self._learn(ticket)
 
-    def _take_in(self, ticket: Ticket) -> None:
-        if ticket.facts is None or ticket.taken_in:
+    def _learn(self, ticket: Ticket) -> None:
+        facts = ticket.take_facts()
+        if facts is None:
             return
-        ticket.taken_in = True
-        next_window(ticket.window, ticket.facts)
-        total = ticket.facts.total
-        if total is not None:
-            self._total = total
-            self._findings.expect_plain(total, seen=self._chain.size, largest_page=self._largest)
+        next_window(ticket.window, facts)
+        if facts.total is not None:
+            self._total = facts.total
+            self._findings.expect_plain(facts.total, seen=self._chain.size, largest_page=self._largest)
 
     def judge(self, ticket: Ticket, keys: Sequence[str], /) -> bool:
         """Tell whether the rows of the next read count.
@@ -226,7 +225,7 @@ class CertifiedPageWalk:
             PayloadError: It is the answer to another question.
         """
         self._tickets.judged(ticket)
-        self._take_in(ticket)
+        self._learn(ticket)
         window, facts = ticket.window, ticket.facts
         assert isinstance(window, PageWindow)
         assert facts is not None

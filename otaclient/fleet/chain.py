@@ -27,7 +27,7 @@ class Match:
     rows: int
     shared: int
     """How many of its rows are known."""
-    at_frontier: int
+    at_anchor: int
     """How many of those belong to the last joined read, or stand behind it."""
     leading: int
     """How many new rows come before the first of those."""
@@ -45,7 +45,7 @@ class Match:
         Rows that jumped to the tail are shared as well: they belong to reads far before, or stand behind rows that are
         all new. Another order is a doubt of its own, but the reads are connected.
         """
-        return self.at_frontier >= SAFE_JOIN_ROWS and self.leading <= self.at_frontier and not self.repeated
+        return self.at_anchor >= SAFE_JOIN_ROWS and self.leading <= self.at_anchor and not self.repeated
 
     @property
     def is_behind(self) -> bool:
@@ -55,7 +55,7 @@ class Match:
     @property
     def is_weak(self) -> bool:
         """Whether it is joined, but by a single row."""
-        return self.at_frontier == 1 and not self.repeated
+        return self.at_anchor == 1 and not self.repeated
 
 
 class Chain:
@@ -95,7 +95,7 @@ class Chain:
         return Match(
             rows=len(keys),
             shared=len(known),
-            at_frontier=len(recent),
+            at_anchor=len(recent),
             leading=recent[0][1] - recent[0][0] if recent else 0,
             in_order=all(before <= behind for (_, before), (_, behind) in pairwise(known)),
             repeated=self._sightings.look(keys).repeated,

@@ -54,7 +54,7 @@ def _plain_marker_reads(rows: int, paging: Markers) -> int:
     size = paging.largest_page
     reads, left = 1, max(0, rows - size)
     while True:
-        offsets = range(0, min(paging.largest_offset, left) + 1, size)
+        offsets = paging.offsets(left + 1)
         reads += len(offsets)
         if offsets[-1] >= left:
             return reads  # its last page is the empty one that ends the walk

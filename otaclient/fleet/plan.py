@@ -52,6 +52,12 @@ class ProofOptions:
     repair_budget: float = 2.0
     concurrency: int = 16
 
+    def overlap_of(self, paging: Paging) -> int:
+        """Return how many rows neighbouring windows share, at least; 0 without a proof."""
+        if not self.certify:
+            return 0
+        return expected.default_overlap(paging) if self.overlap is None else self.overlap
+
 
 def walk_of(
     partition: Partition,
@@ -113,8 +119,8 @@ def expected_reads(total: int, paging: Paging, options: ProofOptions) -> int:
 
 def _offsets(paging: Markers, options: ProofOptions) -> range:
     """Return the offsets that are read below one marker at the same time."""
-    overlap = expected.default_overlap(paging) if options.overlap is None else options.overlap
-    return range(0, paging.largest_offset + 1, max(1, paging.largest_page - overlap * options.certify))
+    # An overlap as large as a page is refused before anything is read; a plan must still come to an end.
+    return paging.offsets(None, overlap=min(options.overlap_of(paging), paging.largest_page - 1))
 
 
 def _split_of(partition: Partition, paging: Paging, options: ProofOptions) -> Split | None:
@@ -168,9 +174,7 @@ class TargetPlan:
     @property
     def overlap(self) -> int:
         """Rows that neighbouring windows share, at least; 0 without a proof."""
-        if not self.options.certify:
-            return 0
-        return expected.default_overlap(self.paging) if self.options.overlap is None else self.options.overlap
+        return self.options.overlap_of(self.paging)
 
     @property
     def offsets(self) -> tuple[int, ...]:

@@ -9,6 +9,9 @@ __all__ = ["Doubt", "Findings"]
 # be read must not keep a scan for ever.
 _GROWTH = 10
 _GROWTH_READS = 1000
+# How far reads that are no repairs may go on when the budget is used up: to the end, where one is near.
+_UNREPAIRED = 1.2
+_UNREPAIRED_READS = 50
 # Beyond the budget, so that the proof of a small target is not given up for the price of a handful of requests.
 _FREE_REPAIRS = 60
 
@@ -79,7 +82,7 @@ class Findings:
         """Whether so much was read, repairs or not, that no end is to be expected."""
         # The vendor's count may be anything: what was seen says more about how far one is.
         sensible = _GROWTH * self._reads_of_seen * (1 + self._repair_budget) + _GROWTH_READS
-        return self.reads > min(1.2 * self._limit + _GROWTH_READS / 20, sensible)
+        return self.reads > min(_UNREPAIRED * self._limit + _UNREPAIRED_READS, sensible)
 
     @property
     def _limit(self) -> float:

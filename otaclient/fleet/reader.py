@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 import anyio
@@ -53,8 +53,8 @@ class Reader:
     """Reads walks ahead of a consumer: pages in flight and pages that wait are together at most ``concurrency``.
 
     The targets have equal shares of that, as far as they have work, and the walks of one take turns: neither a large
-    target nor a slow one holds up the others. The consumer takes the pages of each walk in
-    the order in which the walk handed them out, and has the walk judge each before it takes the next.
+    target nor a slow one holds up the others. The consumer takes the pages of each walk in the order in which the walk
+    handed them out, and has the walk judge each before it takes the next.
 
     Args:
         walkers: What to read.
@@ -78,7 +78,7 @@ class Reader:
         on_failure: Callable[[Walker, OtaError], None] | None,
     ) -> None:
         self._active = deque(walkers)
-        self._targets_at_work = len({id(walker.target) for walker in walkers})
+        self._targets_at_work = _targets_of(walkers)
         self._concurrency = concurrency
         self._max_requests = max_requests
         self._budget = budget
@@ -175,7 +175,7 @@ class Reader:
     def _retire(self, walker: Walker) -> None:
         if walker.finished and walker in self._active:
             self._active.remove(walker)
-            self._targets_at_work = len({id(walker.target) for walker in self._active})
+            self._targets_at_work = _targets_of(self._active)
 
     def _next_job(self) -> tuple[Walker, Ticket] | None:
         if self._fatal is not None or self._in_flight + len(self._held) >= self._concurrency:
@@ -205,36 +205,39 @@ class Reader:
         return walker, ticket
 
     async def _read(self, walker: Walker, ticket: Ticket) -> None:
-        source = walker.target.source
+        failure: OtaError | None = None
         try:
-            raw = await source.fetch(ticket.partition or walker.partition, ticket.window)
-            self._asked += raw.other_requests
-            if not ticket.dropped:
-                if walker.walk.wants_facts(ticket):
-                    ticket.facts = source.facts(raw)
-                ticket.raw = raw
-                walker.walk.arrived(ticket)
+            await self._fetch(walker, ticket)
         except OtaError as error:
-            self._in_flight -= 1
-            walker.target.outstanding -= 1
-            self._fail(walker, ticket, error)
+            failure = error
+            self.failed_attempts += error.attempts
         except Exception as error:  # noqa: BLE001 - a bug ends the scan, and the consumer raises it
-            self._in_flight -= 1
-            walker.target.outstanding -= 1
             self._end(error)
-        else:
-            self._in_flight -= 1
+        self._in_flight -= 1
+        if ticket.raw is not None and failure is None:
             self._keep(walker, ticket)
+        else:
+            walker.target.outstanding -= 1
+            self._wake_one()
+            if failure is not None and not ticket.dropped:
+                self.refuse(walker, failure)
         self._retire(walker)
         self._arrived.set()
         if self._done:
             self._wake_all()
 
-    def _keep(self, walker: Walker, ticket: Ticket) -> None:
+    async def _fetch(self, walker: Walker, ticket: Ticket) -> None:
+        source = walker.target.source
+        raw = await source.fetch(ticket.partition or walker.partition, ticket.window)
+        self._asked += raw.other_requests
         if ticket.dropped:
-            walker.target.outstanding -= 1
-            self._wake_one()
             return
+        if walker.walk.wants_facts(ticket):
+            ticket.facts = source.facts(raw)
+        ticket.raw = raw
+        walker.walk.arrived(ticket)
+
+    def _keep(self, walker: Walker, ticket: Ticket) -> None:
         facts = ticket.facts
         if facts is not None and facts.total is not None and ticket.partition is None:
             self._count(walker, facts.total)
@@ -245,13 +248,6 @@ class Reader:
         is_news, walker.total = walker.total is None, total
         if is_news and self._max_requests is not None and (error := self._budget()) is not None:
             self._end(error)
-
-    def _fail(self, walker: Walker, ticket: Ticket, error: OtaError) -> None:
-        self.failed_attempts += error.attempts
-        if ticket.dropped:
-            self._wake_one()
-            return
-        self.refuse(walker, error)
 
     def refuse(self, walker: Walker, error: OtaError) -> None:
         """End the walk, and unless failures are collected, everything: a page failed, or cannot be read."""
@@ -281,3 +277,7 @@ class Reader:
     def _wake_all(self) -> None:
         while self._idle:
             self._wake_one()
+
+
+def _targets_of(walkers: Iterable[Walker]) -> int:
+    return len({id(walker.target) for walker in walkers})

@@ -153,9 +153,8 @@ def plan(backend: Backend, query: DeviceUpgradeQuery | DeviceTaskQuery, **option
         InvalidQueryError: As :func:`scan`.
         UnsupportedOperationError: As :func:`scan`.
     """
-    if isinstance(query, DeviceTaskQuery):
-        return scan([(backend, query)], **options).plans[0]
-    return scan([(backend, query)], **options).plans[0]
+    targets: Any = [(backend, query)]
+    return scan(targets, **options).plans[0]
 
 
 @attrs.define(kw_only=True)
@@ -179,6 +178,7 @@ class Scan(Generic[_T]):
         """Prepare; :func:`scan` is the way to make one."""
         self._targets = targets
         self._options = options
+        self._plans = tuple(TargetPlan.of(each.backend.label, each.source, options.proof) for each in targets)
         # A key tells devices apart within one backend. Clients of one label may act for different owners.
         self._sightings = {id(target.backend): self._new_sightings() for target in targets}
         self._walkers = [self._walker(target, partition) for target in targets for partition in _walks_of(target)]
@@ -244,8 +244,7 @@ class Scan(Generic[_T]):
     @property
     def plans(self) -> tuple[TargetPlan, ...]:
         """What the scan is about to do for each target."""
-        proof = self._options.proof
-        return tuple(TargetPlan.of(target.backend.label, target.source, proof) for target in self._targets)
+        return self._plans
 
     async def explain(self, *, probe: bool = False) -> str:
         """Return, in words, what the scan is about to do; no request is made, but for the probes where they are wanted.
@@ -276,7 +275,7 @@ class Scan(Generic[_T]):
         return Certificate(
             verdict=verdict,
             reasons=reasons,
-            parts=tuple(self._part(target) for target in self._targets),
+            parts=tuple(map(self._part, self._targets, self._plans)),
             devices=counts.devices,
             filtered=counts.filtered,
             duplicates=counts.duplicates,
@@ -318,7 +317,7 @@ class Scan(Generic[_T]):
 
     def _budget(self) -> InvalidQueryError | None:
         """Return the error of a scan that cannot do with ``max_requests``."""
-        plans = dict(zip(map(id, self._targets), self.plans, strict=True))
+        plans = dict(zip(map(id, self._targets), self._plans, strict=True))
         walks = [(plans[id(walker.target)], walker.total) for walker in self._walkers]
         return budget_error(walks, self._options.max_requests or 0)
 
@@ -426,11 +425,11 @@ class Scan(Generic[_T]):
         doubts = {doubt.value: None for walker in self._walkers for doubt in walker.findings.doubts}
         return (Verdict.UNCERTAIN if doubts else Verdict.CERTIFIED), tuple(doubts)
 
-    def _part(self, target: Target) -> CertificatePart:
+    def _part(self, target: Target, about: TargetPlan) -> CertificatePart:
         walkers = [walker for walker in self._walkers if walker.target is target]
         return CertificatePart(
             backend=target.backend.label,
-            query=TargetPlan.of(target.backend.label, target.source).summary,
+            query=about.summary,
             finished=self._finished and not any(walker.failed for walker in walkers),
             devices=target.devices,
             reads=target.reads,

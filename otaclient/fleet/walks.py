@@ -4,6 +4,7 @@ A walk is one partition of one target. Tickets are its reads. They are handed ou
 order, and are judged in the order in which they were handed out, one by one, as the consumer takes them.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
@@ -39,8 +40,14 @@ class Ticket:
     facts: PageFacts | None = None
     dropped: bool = False
     """Whether the walk has no more use for it."""
-    taken_in: bool = False
-    """Whether the walk knows its facts."""
+    _is_news: bool = True
+
+    def take_facts(self) -> PageFacts | None:
+        """Return its facts once, as soon as they are there: when it arrives, or when it is judged."""
+        if self.facts is None or not self._is_news:
+            return None
+        self._is_news = False
+        return self.facts
 
 
 class Walk(Protocol):
@@ -138,18 +145,10 @@ def plain_walk(paging: Paging) -> Walk:
     return PlainPageWalk(paging.largest_page) if isinstance(paging, PageNumbers) else PlainMarkerWalk(paging)
 
 
-class PlainPageWalk:
-    """Pages by number: the first alone, because it tells how many to expect; then all of those at once.
+class _PlainWalk(ABC):
+    """Takes whatever comes until a page says that it is the last."""
 
-    The expected number only says what may be asked for in advance. The end is where a page says so (see
-    :func:`otaclient.paging.next_window`); a walk that has not ended by then goes on page by page.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._next = 1
-        self._expected = 1
-        self._under_way = 0
+    def __init__(self) -> None:
         self._ended = False
         self._repeats = _Repeats()
         self._tickets = Tickets()
@@ -159,6 +158,45 @@ class PlainPageWalk:
     def finished(self) -> bool:
         """Whether the end was seen and everything was judged."""
         return self._ended and not self._tickets
+
+    def arrived(self, ticket: Ticket, /) -> None:
+        """Take in a page."""
+        self._learn(ticket)
+
+    def judge(self, ticket: Ticket, keys: Sequence[str], /) -> bool:
+        """Accept whatever came, unless it only repeats."""
+        self._tickets.judged(ticket)
+        self._learn(ticket)
+        self._repeats.take(keys)
+        return True
+
+    def _learn(self, ticket: Ticket) -> None:
+        facts = ticket.take_facts()
+        if facts is None:
+            return
+        following = next_window(ticket.window, facts)
+        if following is None:
+            self._ended = True
+        self._go_on(ticket, facts, following)
+
+    @abstractmethod
+    def _go_on(self, ticket: Ticket, facts: PageFacts, following: Window | None) -> None:
+        """Take in what a page says about itself, and which one follows it."""
+
+
+class PlainPageWalk(_PlainWalk):
+    """Pages by number: the first alone, because it tells how many to expect; then all of those at once.
+
+    The expected number only says what may be asked for in advance. The end is where a page says so (see
+    :func:`otaclient.paging.next_window`); a walk that has not ended by then goes on page by page.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._size = size
+        self._next = 1
+        self._expected = 1
+        self._under_way = 0
 
     def ready(self) -> Ticket | None:
         """Return the next page that may be read now."""
@@ -177,26 +215,14 @@ class PlainPageWalk:
     def arrived(self, ticket: Ticket, /) -> None:
         """Take in a page."""
         self._under_way -= 1
-        self._take_in(ticket)
+        super().arrived(ticket)
 
-    def judge(self, ticket: Ticket, keys: Sequence[str], /) -> bool:
-        """Accept whatever came, unless it only repeats."""
-        self._tickets.judged(ticket)
-        self._take_in(ticket)
-        self._repeats.take(keys)
-        return True
-
-    def _take_in(self, ticket: Ticket) -> None:
-        if ticket.facts is None or ticket.taken_in:
-            return
-        ticket.taken_in = True
-        if next_window(ticket.window, ticket.facts) is None:
-            self._ended = True
-        if ticket.facts.total is not None:
-            self._expected = max(self._expected, -(-ticket.facts.total // self._size))
+    def _go_on(self, ticket: Ticket, facts: PageFacts, following: Window | None) -> None:  # noqa: ARG002 - pages follow by number
+        if facts.total is not None:
+            self._expected = max(self._expected, -(-facts.total // self._size))
 
 
-class PlainMarkerWalk:
+class PlainMarkerWalk(_PlainWalk):
     """Records below a marker: the first page alone, then a wave of offsets below its marker, then the next wave.
 
     The documented reach of one marker is its largest offset; the page there gives the next marker. The vendor's count
@@ -204,21 +230,13 @@ class PlainMarkerWalk:
     """
 
     def __init__(self, paging: Markers) -> None:
+        super().__init__()
         self._paging = paging
         self._size = paging.largest_page
         self._wave: list[MarkerWindow] = [MarkerWindow(None, self._size)]
         self._last = self._wave[0]
         self._rows_above = 0
         self._total: int | None = None
-        self._ended = False
-        self._repeats = _Repeats()
-        self._tickets = Tickets()
-        self.next_arrived = self._tickets.next_arrived
-
-    @property
-    def finished(self) -> bool:
-        """Whether the end was seen and everything was judged."""
-        return self._ended and not self._tickets
 
     def ready(self) -> Ticket | None:
         """Return the next window that may be read now."""
@@ -230,38 +248,17 @@ class PlainMarkerWalk:
         """Tell whether the next wave begins on its marker."""
         return ticket.window is self._last
 
-    def arrived(self, ticket: Ticket, /) -> None:
-        """Take in a page."""
-        self._take_in(ticket)
-
-    def judge(self, ticket: Ticket, keys: Sequence[str], /) -> bool:
-        """Accept whatever came, unless it only repeats."""
-        self._tickets.judged(ticket)
-        self._take_in(ticket)
-        self._repeats.take(keys)
-        return True
-
-    def _take_in(self, ticket: Ticket) -> None:
-        window, facts = ticket.window, ticket.facts
+    def _go_on(self, ticket: Ticket, facts: PageFacts, following: Window | None) -> None:
+        window = ticket.window
         assert isinstance(window, MarkerWindow)
-        if facts is None or ticket.taken_in:
-            return
-        ticket.taken_in = True
         self._total = facts.total if facts.total is not None else self._total
-        following = next_window(window, facts)
-        if following is None:
-            self._ended = True
-        elif window is self._last and isinstance(following, MarkerWindow):
+        if window is self._last and isinstance(following, MarkerWindow):
             # Hop at once: the other offsets of this wave run on behind it.
             self._rows_above += window.offset + facts.rows
             self._begin_wave(following.marker)
 
     def _begin_wave(self, base: str | None) -> None:
-        self._wave.extend(MarkerWindow(base, self._size, offset) for offset in range(0, self._reach() + 1, self._size))
+        # One row more than there are: the window behind the last row shows that it is the last.
+        rows = None if self._total is None else self._total - self._rows_above + 1
+        self._wave.extend(MarkerWindow(base, self._size, offset) for offset in self._paging.offsets(rows))
         self._last = self._wave[-1]
-
-    def _reach(self) -> int:
-        """Return the largest offset worth asking for: where the count says that the end is, or as far as allowed."""
-        if self._total is None:
-            return self._paging.largest_offset
-        return min(self._paging.largest_offset, max(0, self._total - self._rows_above))

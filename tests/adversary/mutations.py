@@ -163,7 +163,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     _changed(
         Rule.WINDOWS, _MARKERS, "offsets that do not overlap",
-        "step = paging.largest_page - overlap", "step = paging.largest_page",
+        "left, overlap=self._overlap)", "left)",
     ),
     _changed(
         Rule.WINDOWS, _MARKERS, "an overlap as large as a page is taken",
@@ -188,16 +188,16 @@ MUTATIONS: tuple[Mutation, ...] = (
     _changed(Rule.JOIN, _CHAIN, "a join on one row is taken as safe", "SAFE_JOIN_ROWS = 2", "SAFE_JOIN_ROWS = 1"),
     _changed(
         Rule.JOIN, _CHAIN, "a gap is taken as a join",
-        "return self.at_frontier >= SAFE_JOIN_ROWS and self.leading <= self.at_frontier and not self.repeated",
+        "return self.at_anchor >= SAFE_JOIN_ROWS and self.leading <= self.at_anchor and not self.repeated",
         "return not self.repeated",
     ),
     _changed(
         Rule.JOIN, _CHAIN, "a weak join is called a gap",
-        "return self.at_frontier == 1 and not self.repeated", "return False",
+        "return self.at_anchor == 1 and not self.repeated", "return False",
     ),
     _changed(
         Rule.JOIN, _CHAIN, "rows count as shared before they are known",
-        "at_frontier=len(recent),", "at_frontier=len(keys),",
+        "at_anchor=len(recent),", "at_anchor=len(keys),",
     ),
     _changed(
         Rule.JOIN, _MARKERS, "a gap below a marker is taken as a join",
@@ -213,16 +213,16 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     _changed(
         Rule.REPEATED, _CHAIN, "a read with a key twice joins",
-        "return self.at_frontier >= SAFE_JOIN_ROWS and self.leading <= self.at_frontier and not self.repeated",
-        "return self.at_frontier >= SAFE_JOIN_ROWS and self.leading <= self.at_frontier",
+        "return self.at_anchor >= SAFE_JOIN_ROWS and self.leading <= self.at_anchor and not self.repeated",
+        "return self.at_anchor >= SAFE_JOIN_ROWS and self.leading <= self.at_anchor",
     ),
     _changed(
         Rule.JOIN, _CHAIN, "rows that jumped to the tail join a read",
-        "at_frontier=len(recent),", "at_frontier=len(known),",
+        "at_anchor=len(recent),", "at_anchor=len(known),",
     ),
     _changed(
         Rule.JOIN, _CHAIN, "few shared rows behind many new ones join",
-        "and self.leading <= self.at_frontier and not", "and not",
+        "and self.leading <= self.at_anchor and not", "and not",
     ),
     _changed(
         Rule.REPEATED, _PAGES, "a key that comes twice in a page is ignored",
@@ -307,7 +307,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     _changed(Rule.ECHO, _PAGING, "more rows than asked for", "if facts.rows > size:", "if False:"),
     _changed(
         Rule.ECHO, _PAGES, "nobody looks whether the answer is to the question",
-        "next_window(ticket.window, ticket.facts)", "None",
+        "next_window(ticket.window, facts)", "None",
     ),
     _changed(
         Rule.END_MARKERS, _MARKERS, "a short page is the end",
@@ -563,7 +563,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     _changed(Rule.BUDGET, _PROOF, "every budget is spent", "return self.reads > self._limit", "return True"),
     _changed(
         Rule.BUDGET, _PROOF, "no reading is ever too much",
-        "return self.reads > min(1.2 * self._limit + _GROWTH_READS / 20, sensible)", "return False",
+        "return self.reads > min(_UNREPAIRED * self._limit + _UNREPAIRED_READS, sensible)", "return False",
     ),
     _changed(
         Rule.BUDGET, _PROOF, "growth is held against the budget",

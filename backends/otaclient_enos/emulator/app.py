@@ -166,10 +166,9 @@ class EnosEmulator(EmulatorServer):
             request, _INTERNAL_ERROR, " Internal Server Error", status=HTTPStatus.INTERNAL_SERVER_ERROR
         )
 
-    def throttled(self, request: web.Request, *, retry_after_seconds: int | None) -> web.Response:
+    def throttled(self, request: web.Request) -> web.Response:
         """Return the gateway's answer to one request too many; its wording is not documented."""
-        headers = {} if retry_after_seconds is None else {"Retry-After": str(retry_after_seconds)}
-        return self.answer(request, _THROTTLED, status=HTTPStatus.TOO_MANY_REQUESTS, headers=headers)
+        return self.answer(request, _THROTTLED, status=HTTPStatus.TOO_MANY_REQUESTS)
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables that point the client at this emulator, the secret included."""

@@ -338,12 +338,9 @@ class IotdaEmulator(EmulatorServer):
         """Return the service's answer when it failed."""
         return self._refuse(request, INTERNAL_ERROR)
 
-    def throttled(self, request: web.Request, *, retry_after_seconds: int | None) -> web.Response:
+    def throttled(self, request: web.Request) -> web.Response:
         """Return the gateway's answer to one request too many."""
-        response = self._refuse(request, TOO_MANY_REQUESTS)
-        if retry_after_seconds is not None:
-            response.headers["Retry-After"] = str(retry_after_seconds)
-        return response
+        return self._refuse(request, TOO_MANY_REQUESTS)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self.clock.now_ms() / 1000, UTC)
