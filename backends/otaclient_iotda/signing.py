@@ -5,6 +5,7 @@ Sources: Huawei Cloud API Gateway, "API Signing Guide"; Huawei Cloud IoTDA, "Aut
 
 import hashlib
 import hmac
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -81,12 +82,13 @@ def _signed_order(names: tuple[str, ...]) -> tuple[tuple[tuple[str, str], ...], 
 
 def sdk_date(now: datetime) -> str:
     """Return an aware time as ``X-Sdk-Date`` has it, such as ``20260102T030405Z``."""
-    return _date_of_second(now.replace(microsecond=0))
+    return _date_of_second(math.floor(now.timestamp()))
 
 
+# Some thousand requests may go out in one second.
 @lru_cache(maxsize=8)
-def _date_of_second(now: datetime) -> str:
-    return now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+def _date_of_second(epoch_seconds: int) -> str:
+    return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def credential_scope(date: str, region: str) -> str:

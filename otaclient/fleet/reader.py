@@ -87,7 +87,7 @@ class Reader:
         self._on_failure = on_failure
         self._asked = 0
         self._in_flight = 0
-        self._held: list[tuple[Walker, Ticket]] = []
+        self._held: dict[Ticket, Walker] = {}
         self._to_look_at: deque[Walker] = deque()
         # asyncio's own events: one is made for each page, and anyio's look up the kind of the event loop each time.
         self._idle: deque[asyncio.Event] = deque()
@@ -153,7 +153,7 @@ class Reader:
     def _judged(self, walker: Walker, ticket: Ticket) -> None:
         """A page was taken, and perhaps others became useless by it: there is room for more."""
         ticket.raw = None
-        self._let_go(lambda _, held: held is ticket or held.dropped)
+        self._let_go([ticket, *(held for held in self._held if held.dropped)])
         self._retire(walker)
         self._wake_one()
         if self._done:
@@ -161,16 +161,13 @@ class Reader:
 
     def _abandon(self, walker: Walker) -> None:
         """What waits behind the page that failed will never be judged."""
-        self._let_go(lambda held, _: held is walker)
+        self._let_go([ticket for ticket, held_for in self._held.items() if held_for is walker])
 
-    def _let_go(self, of: Callable[[Walker, Ticket], bool]) -> None:
-        kept: list[tuple[Walker, Ticket]] = []
-        for held in self._held:
-            if of(*held):
-                held[0].target.outstanding -= 1
-            else:
-                kept.append(held)
-        self._held = kept
+    def _let_go(self, tickets: Iterable[Ticket]) -> None:
+        for ticket in tickets:
+            walker = self._held.pop(ticket, None)
+            if walker is not None:
+                walker.target.outstanding -= 1
 
     def _retire(self, walker: Walker) -> None:
         if walker.finished and walker in self._active:
@@ -241,7 +238,7 @@ class Reader:
         facts = ticket.facts
         if facts is not None and facts.total is not None and ticket.partition is None:
             self._count(walker, facts.total)
-        self._held.append((walker, ticket))
+        self._held[ticket] = walker
         self._look_at(walker)
 
     def _count(self, walker: Walker, total: int) -> None:

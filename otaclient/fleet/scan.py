@@ -153,8 +153,8 @@ def plan(backend: Backend, query: DeviceUpgradeQuery | DeviceTaskQuery, **option
         InvalidQueryError: As :func:`scan`.
         UnsupportedOperationError: As :func:`scan`.
     """
-    targets: Any = [(backend, query)]
-    return scan(targets, **options).plans[0]
+    planned = cast("Callable[..., Scan[Any]]", scan)([(backend, query)], **options)
+    return planned.plans[0]
 
 
 @attrs.define(kw_only=True)

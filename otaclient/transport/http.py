@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Protocol
 from urllib.parse import quote
 
@@ -155,12 +156,18 @@ class Transport(Protocol):
 
 def encode_query(pairs: Sequence[tuple[str, str]]) -> str:
     """Return ``pairs`` as a query string in the given order, encoded as RFC 3986 has it: a space is ``%20``."""
-    return "&".join([f"{_encoded(name)}={_encoded(value)}" for name, value in pairs])
+    # Most values need no encoding, and this tells so at a tenth of the price.
+    return "&".join(
+        [
+            f"{_encoded_name(name)}={value if value.isascii() and value.isalnum() else quote(value, safe=_UNRESERVED)}"
+            for name, value in pairs
+        ]
+    )
 
 
-def _encoded(text: str) -> str:
-    # Most names and values need no encoding, and this tells so at a tenth of the price.
-    return text if text.isascii() and text.isalnum() else quote(text, safe=_UNRESERVED)
+@lru_cache(maxsize=256)
+def _encoded_name(name: str) -> str:
+    return quote(name, safe=_UNRESERVED)
 
 
 def retry_after_seconds(response: HttpResponse, *, now: datetime) -> float | None:
