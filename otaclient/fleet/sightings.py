@@ -61,7 +61,8 @@ class Batch:
 
     def remember(self, contents: Iterable[Hashable]) -> None:
         """Keep a digest of what each row said."""
-        self.digests = array("q", map(hash, contents))
+        # An array grows slowly, item by item; a list it takes at once.
+        self.digests = array("q", list(map(hash, contents)))
 
 
 @attrs.frozen(eq=False)
