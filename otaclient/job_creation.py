@@ -49,11 +49,22 @@ class JobCreation:
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[None]:
-        """Keep other calls with the same key waiting, which would not see each other's job."""
+        """Keep other calls with the same key waiting, which would not see each other's job.
+
+        Raises:
+            DeadlineExceededError: Another call with the same key lasts longer than there is time.
+        """
         if not self.keyed or self.fingerprint is None:
             yield
             return
-        async with self.lag.turn(self.fingerprint):
+        async with self.lag.turn(self.fingerprint, deadline=self.deadline) as is_ours:
+            if not is_ours:
+                raise DeadlineExceededError(
+                    "timeout_seconds ran out while another call with this idempotency_key was under way; nothing was "
+                    "sent",
+                    operation=OPERATION,
+                    backend=self.session.label,
+                )
             yield
 
     async def existing(self) -> JobId | None:
@@ -125,12 +136,12 @@ class JobCreation:
         oldest, *others = sorted(found, key=lambda job: (job.created_at or _NEVER, job.job_id))
         if others:
             _log.warning(
-                "%s: %d jobs have the fingerprint %s: took the oldest, %s, and left %s",
+                "%s: %d jobs have the fingerprint %s: took the oldest, %r, and left %s",
                 self.session.label,
                 len(found),
                 self.fingerprint,
                 oldest.job_id,
-                ", ".join(job.job_id for job in others),
+                ", ".join(repr(job.job_id) for job in others),
             )
         self._check_same(oldest)
         return oldest.job_id

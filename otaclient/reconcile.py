@@ -84,7 +84,8 @@ class Write(Generic[_R]):
             except OutcomeUnknownError as error:
                 lost = self._noted(error)
             except OtaError as error:
-                if isinstance(error, PayloadError) and (self.look is not None or self.repeats):
+                if isinstance(error, PayloadError) and error.operation == self.request.operation:
+                    # An answer to the request itself, and a good one: what it was to tell is missing.
                     lost = self._noted(_without_result(error, self.request))
                 elif lost is not None:
                     return await self._judged(error, lost)
@@ -117,7 +118,11 @@ class Write(Generic[_R]):
 
     async def _looked(self, look: Callable[[], Awaitable[_R | None]], lost: OutcomeUnknownError) -> _R | None:
         began = self.session.clock.monotonic()
-        if not await self.lag.settle_by(self.deadline, least_seconds=UNCLEAR_SECONDS):
+        try:
+            in_time = await self.lag.settle_by(self.deadline, least_seconds=UNCLEAR_SECONDS)
+        except OtaError as error:
+            _raise(lost, f"it was not looked for: {error.message}", error)
+        if not in_time:
             _raise(lost, "timeout_seconds left no time to look for it")
         waited = self.session.clock.monotonic() - began
         try:
@@ -142,12 +147,16 @@ class Write(Generic[_R]):
             event = Retrying(
                 backend=self.session.label,
                 operation=self.request.operation,
+                call=None,
                 attempt=self._sent,
                 delay_seconds=delay,
                 error=type(cause or lost).__name__,
             )
             deliver(self.session.on_event, event)
-        await clock.sleep(delay)
+        try:
+            await clock.sleep(delay)
+        except OtaError as error:
+            _raise(lost, f"it was not repeated: {error.message}", error)
 
     async def _judged(self, error: OtaError, lost: OutcomeUnknownError) -> _R:
         """Return the result, where the failure of a repeated request says that an earlier one took effect."""

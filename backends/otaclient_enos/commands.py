@@ -44,7 +44,8 @@ async def carry_out(
             return True
         if refusal.vendor_code not in TASKS_TELL.get(request.operation, ()):
             return None
-        if not await account.lag.settle_by(deadline):
+        # An earlier request may have been carried out only now, so that searches need their time from now on.
+        if not await account.lag.settle_by(deadline, least_seconds=account.lag.seconds):
             raise DeadlineExceededError("timeout_seconds left no time to read the tasks")
         query = DeviceTaskQuery(job_id=JobId(job_id), devices=tuple(device_keys))
         tasks = [task async for task in walk(_tasks(account, query), session=account.session, deadline=deadline)]

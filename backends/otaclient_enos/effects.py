@@ -23,7 +23,7 @@ from typing import Final
 
 from otaclient.models import DeviceTask, TaskStatus
 
-__all__ = ["EXISTS_ALREADY", "SAYS_DONE", "TASKS_TELL", "are_done"]
+__all__ = ["EXISTS_ALREADY", "SAYS_DONE", "TASKS_TELL", "VERSION_EXISTS", "are_done"]
 
 _GONE: Final = frozenset({"24404", "99404"})
 
@@ -41,7 +41,10 @@ TASKS_TELL: Final[Mapping[str, frozenset[str]]] = {
 }
 """The codes after which the tasks of the devices tell whether it has been done."""
 
-EXISTS_ALREADY: Final = frozenset({"24601", "24602"})
+VERSION_EXISTS: Final = "24601"
+"""The code by which the vendor says that a product has a firmware of this version."""
+
+EXISTS_ALREADY: Final = frozenset({VERSION_EXISTS, "24602"})
 """The codes by which the vendor says that a product has such a firmware."""
 
 _FAILED: Final = frozenset({TaskStatus.FAILED, TaskStatus.CANCELLED})

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import attrs
 
-from otaclient.errors import ApiError, ConflictError, PayloadError
+from otaclient.errors import ApiError, ConflictError, DeadlineExceededError, PayloadError
 from otaclient.files import Upload
 from otaclient.models import Firmware, FirmwareId, NewFirmware
 from otaclient.queries import FirmwareQuery
@@ -14,7 +14,7 @@ from otaclient.transport.http import HttpRequest
 from otaclient.transport.retry import RetryPolicy
 from otaclient.transport.session import Session
 from otaclient_enos.account import Account
-from otaclient_enos.effects import EXISTS_ALREADY
+from otaclient_enos.effects import EXISTS_ALREADY, VERSION_EXISTS
 from otaclient_enos.responses import parse_created_firmware
 
 __all__ = ["upload_once"]
@@ -43,7 +43,15 @@ async def upload_once(
         return _same(rivals, upload, unique=unique)
 
     async def took_effect(refusal: ApiError) -> FirmwareId | None:
-        return await look() if refusal.vendor_code in EXISTS_ALREADY else None
+        if refusal.vendor_code not in EXISTS_ALREADY:
+            return None
+        # An earlier request may have been carried out only now, so that searches need their time from now on.
+        if not await account.lag.settle_by(deadline, least_seconds=account.lag.seconds):
+            raise DeadlineExceededError("timeout_seconds left no time to look for it")
+        found = await look()
+        if found is None and refusal.vendor_code == VERSION_EXISTS:
+            raise PayloadError("the product is said to have this version already, but searches do not show it")
+        return found
 
     write = Write(
         request=request,

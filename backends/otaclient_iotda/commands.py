@@ -152,7 +152,9 @@ class _Command:
         return done
 
     async def _settle(self) -> None:
-        if not await self.account.lag.settle_by(self.deadline):
+        # An earlier request may have been carried out only now, so that reads need their time from now on.
+        lag = self.account.lag
+        if not await lag.settle_by(self.deadline, least_seconds=lag.seconds):
             raise DeadlineExceededError("timeout_seconds left no time to read how things stand")
 
 

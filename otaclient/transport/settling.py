@@ -36,13 +36,8 @@ class WriteLag:
         """Note that a write was just answered, or may have been carried out."""
         self._settled_at = self._clock.monotonic() + self.seconds
 
-    async def settle(self) -> None:
-        """Wait until every write so far can be read; at once where that time has passed."""
-        while (left := self._settled_at - self._clock.monotonic()) > 0:
-            await self._clock.sleep(left)
-
     async def settle_by(self, deadline: float, *, least_seconds: float = 0.0, since_before: bool = False) -> bool:
-        """Wait as :meth:`settle` does, but never beyond a deadline: ``False``, at once, where that would be too short.
+        """Wait until every write so far can be read; ``False``, at once, where a deadline would come before that.
 
         Args:
             deadline: In seconds of the clock's ``monotonic``.
@@ -60,13 +55,24 @@ class WriteLag:
         return True
 
     @asynccontextmanager
-    async def turn(self, name: str) -> AsyncGenerator[None]:
-        """Wait until nobody else who shares this does what has that name, and keep others waiting meanwhile."""
+    async def turn(self, name: str, *, deadline: float) -> AsyncGenerator[bool]:
+        """Wait until nobody else who shares this does what has that name, and keep others waiting meanwhile.
+
+        ``False`` where that lasts beyond a deadline, in seconds of the clock's ``monotonic``: then nobody is kept
+        waiting.
+        """
         turn = self._turns.setdefault(name, _Turn())
         turn.users += 1
         try:
-            async with turn.lock:
-                yield
+            with anyio.move_on_after(deadline - self._clock.monotonic()) as waiting:
+                await turn.lock.acquire()
+            if waiting.cancelled_caught:
+                yield False
+                return
+            try:
+                yield True
+            finally:
+                turn.lock.release()
         finally:
             turn.users -= 1
             if not turn.users:

@@ -5,6 +5,16 @@ from http import HTTPStatus
 
 import attrs
 from aiohttp import web
+from aiohttp.streams import StreamReader
+
+
+async def kept_whole(request: web.Request) -> None:
+    """Keep all of a request, also of one in several parts, so that it can be carried out without its connection."""
+    body = await request.read()
+    reader = StreamReader(request.protocol, 2**16, loop=asyncio.get_running_loop())
+    reader.feed_data(body)
+    reader.feed_eof()
+    request._payload = reader
 
 
 async def _carried_out(request: web.Request) -> web.StreamResponse:
@@ -58,7 +68,7 @@ class CommitLater:
 
     async def strike(self, request: web.Request) -> web.StreamResponse | None:
         """Keep the request, whole, and answer in the gateway's name."""
-        await request.read()
+        await kept_whole(request)
         self._waiting.append(request)
         return web.Response(status=HTTPStatus.GATEWAY_TIMEOUT)
 
@@ -66,3 +76,15 @@ class CommitLater:
         """Let the service do what it was asked."""
         waiting, self._waiting = self._waiting, []
         await asyncio.gather(*map(_carried_out, waiting))
+
+
+@attrs.frozen
+class CommitFirst:
+    """What was to be done later is done now, just before the request that this strikes."""
+
+    late: CommitLater
+
+    async def strike(self, request: web.Request) -> web.StreamResponse | None:
+        """Let that happen, and the service answer."""
+        await self.late.commit()
+        return None

@@ -38,16 +38,16 @@ async def test_turns_of_one_name_follow_each_other() -> None:
     entered = anyio.Event()
 
     async def first() -> None:
-        async with lag.turn("a"):
+        async with lag.turn("a", deadline=float("inf")):
             entered.set()
-            async with lag.turn("b"):
+            async with lag.turn("b", deadline=float("inf")):
                 order.append("b inside a")
             await anyio.lowlevel.checkpoint()
             order.append("first")
 
     async def second() -> None:
         await entered.wait()
-        async with lag.turn("a"):
+        async with lag.turn("a", deadline=float("inf")):
             order.append("second")
 
     async with anyio.create_task_group() as group:
