@@ -67,8 +67,8 @@ class Grammar:
     """What one operation lets one compare."""
 
     operation: str
-    fields: Mapping[str, frozenset[Operator]] = attrs.field(repr=False)
-    default_locale: str
+    fields: Mapping[str, frozenset[Operator]]
+    default_locale: str = DEFAULT_LOCALE
     """How this operation spells the untranslated name: the operations differ."""
 
     def one_of(self, field: str, values: Sequence[str], *, filter_name: str) -> Comparison:
@@ -123,8 +123,7 @@ def _name(field: str, default_locale: str) -> dict[str, frozenset[Operator]]:
 
 FIRMWARE: Final = Grammar(
     operation="firmware.search",
-    fields={"productKey": _MEMBERSHIP, "isVerified": _EQUALITY, **_name("name", "default")},
-    default_locale="default",
+    fields={"productKey": _MEMBERSHIP, "isVerified": _EQUALITY, **_name("name", DEFAULT_LOCALE)},
 )
 JOBS: Final = Grammar(
     operation="jobs.search",
@@ -142,12 +141,10 @@ JOBS: Final = Grammar(
 DEVICES: Final = Grammar(
     operation="devices.search",
     fields={"productKey": _MEMBERSHIP, "firmwareVersion": _MEMBERSHIP, "isUpgrading": _EQUALITY},
-    default_locale="default",
 )
 TASKS: Final = Grammar(
     operation="jobs.tasks",
     fields=dict.fromkeys(("jobId", "deviceKey", "fromVersion", "toVersion", "status", "desc"), _MEMBERSHIP),
-    default_locale="default",
 )
 
 

@@ -58,7 +58,8 @@ def checked_statement(sql: Any) -> Statement:
         raise InvalidQueryError(f"the statement is {sql!r}: a text in it has no closing quote")
     if words[0] != "select" or "from" not in words:
         raise InvalidQueryError(f"the statement is {sql!r}: give one of the form {_EXAMPLE!r}")
-    selected, rest = words[1 : words.index("from")], words[words.index("from") + 1 :]
+    place = words.index("from")
+    selected, rest = words[1:place], words[place:]
     counts = selected[:1] == ["count"]
     if not counts and "*" not in selected and "device_id" not in selected:
         raise InvalidQueryError(

@@ -158,10 +158,10 @@ class Chain:
     ) -> None:
         if not new:
             return
-        self._size += len(new)
         keep, self._settled = self._settled < (self._sightings.reads or 0), self._settled + 1
         look = self._sightings.look(read)
         look.fresh.owner = self
+        self._size += len(set(new)) if look.repeated else len(new)
         foreign = {read[place] for place, batch, _ in look.known if batch.owner is not self}
         if look.repeated or not foreign.isdisjoint(new):
             ranked = dict(zip(new, ranks or range(first_rank, first_rank + len(new)), strict=True))

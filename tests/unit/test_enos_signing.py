@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from otaclient.secret import Secret
 from otaclient.transport.http import HttpRequest
+from otaclient_enos import signing
 from otaclient_enos.signing import (
     EnosSigner,
     TokenSigner,
@@ -74,6 +75,12 @@ VENDOR_BODIES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def nothing_was_sent_before() -> None:
+    """Forget the timestamps that this process has used, so that a test can run twice in it."""
+    signing._last_timestamp_ms.clear()
+
+
 def request(query: tuple[tuple[str, str], ...] = (), body: str = "", **headers: str) -> HttpRequest:
     """Return a request to sign."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -118,8 +125,11 @@ def test_the_vendors_own_example_matches(description: str) -> None:
 def test_a_multipart_body_is_not_signed() -> None:
     """S7 again, with the file that the digest leaves out."""
     query, _, expected = VECTORS["S7"]
-    headers = signed(request(query, "--xyz...", Content_Type="multipart/form-data; boundary=xyz")).headers
-    assert headers["apim-signature"] == expected
+    for content_type in ("multipart/form-data; boundary=xyz", "Multipart/Form-Data; boundary=xyz"):
+        headers = signed(request(query, "--xyz...", Content_Type=content_type)).headers
+        assert headers["apim-signature"] == expected
+    headers = signed(request(query, "--xyz...", Content_Type="application/x-multipart/form-data")).headers
+    assert headers["apim-signature"] != expected
 
 
 def test_signing_changes_nothing_but_headers() -> None:
@@ -171,6 +181,17 @@ def test_timestamps_only_grow(offsets: list[int]) -> None:
     assert all(later > earlier for earlier, later in pairwise(seen))
 
 
+def test_a_clock_that_was_put_right_is_believed() -> None:
+    """A time that was far ahead is not kept up: the service would refuse it for ever."""
+    ahead = NOW + timedelta(hours=1)
+    assert unused_timestamp_ms("key-set-back", ahead) == epoch_ms(ahead)
+    assert [unused_timestamp_ms("key-set-back", NOW) for _ in range(2)] == [TIMESTAMP_MS, TIMESTAMP_MS + 1]
+    assert unused_timestamp_ms("key-set-back", NOW - timedelta(seconds=59)) == TIMESTAMP_MS + 2
+    assert unused_timestamp_ms("key-a-minute-back", NOW) == TIMESTAMP_MS
+    assert unused_timestamp_ms("key-a-minute-back", NOW - timedelta(minutes=1)) == TIMESTAMP_MS + 1
+    assert unused_timestamp_ms("key-a-minute-back", NOW - timedelta(minutes=1)) == TIMESTAMP_MS - 60_000
+
+
 def test_clients_in_several_threads_never_share_a_timestamp() -> None:
     """Two clients of one application on two event loops still send different digests."""
     bodies: list[bytes] = []
@@ -191,3 +212,15 @@ def test_applications_do_not_disturb_each_other() -> None:
     """Another application's timestamps are its own."""
     unused_timestamp_ms("key-one", NOW)
     assert unused_timestamp_ms("key-two", NOW) == TIMESTAMP_MS
+    for app_key in ("key-three", "key-four"):
+        sign = TokenSigner(app_key=app_key, app_secret=Secret("s"))
+        sent = msgspec.json.decode(sign(request(), endpoint="", token=None, now=NOW).body)
+        assert sent["timestamp"] == TIMESTAMP_MS
+
+
+def test_a_signer_of_token_requests_shows_whose_it_is() -> None:
+    """Of the key the end, which tells it from others; of the token nothing."""
+    shown = repr(TokenSigner(app_key=APP_KEY, app_secret=Secret("s"), old_token="old"))
+    assert APP_KEY[-4:] in shown
+    assert APP_KEY[:8] not in shown
+    assert "old" not in shown

@@ -31,6 +31,9 @@ from otaclient.models import (
     LocalizedText,
     NewJob,
 )
+from support.messages import whole
+
+KNOWN = "ota0123456789abcdef0123"
 
 
 @given(st.text(), st.text(min_size=1).filter(lambda key: bool(key.strip())))
@@ -49,16 +52,38 @@ def test_a_fingerprint_is_that_of_its_key_and_account() -> None:
     others = {fingerprint_of("rollout-7", *account) for account in (("enos", "o2"), ("iotda", "o1"), ("enoso", "1"))}
     assert len(others | {fingerprint_of("rollout-7", "enos", "o1")}) == 4
     assert random_fingerprint() != random_fingerprint()
+    assert is_fingerprint(random_fingerprint())
 
 
 def test_a_fingerprint_stands_for_itself() -> None:
     """So that what an error names can be given as the key."""
-    fingerprint = random_fingerprint()
-    assert fingerprint_of(fingerprint, "enos", "o1") == fingerprint
-    assert fingerprint in how_to_check(fingerprint)
+    assert fingerprint_of(KNOWN, "enos", "o1") == KNOWN
+    assert fingerprint_of(f"{KNOWN} ", "enos", "o1") != KNOWN
 
 
-@pytest.mark.parametrize("name", ["", "rollout", "rollout_ota", "x_ota0123456789abcdef012", "xota" + "0" * 20, "_OTA1"])
+def test_how_to_find_out_whether_a_job_was_created() -> None:
+    """By its fingerprint, where it has one."""
+    assert how_to_check(None) == "look for its name with jobs.search before you create it again"
+    assert how_to_check(KNOWN) == (
+        f"look for it with jobs.search(JobQuery(name_contains='{KNOWN}')), or create it again with "
+        f"idempotency_key='{KNOWN}', which looks for it first"
+    )
+
+
+def test_the_last_fingerprint_of_several_is_the_one() -> None:
+    """A name may hold whatever looks like one, and line breaks."""
+    name = f"a\nb_{KNOWN}"
+    assert marked(name, KNOWN) == f"a\nb_{KNOWN}_{KNOWN}"
+    assert unmarked(f"{name}_{KNOWN}") == (name, KNOWN)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "rollout", "rollout_ota", KNOWN, f"x{KNOWN}", f"_OTA{KNOWN[3:]}", f"x_{KNOWN.upper()}"),
+        *(f"x_{KNOWN[:-1]}", f"x_{KNOWN}4", f"x_{KNOWN[:-1]}g", f"x_{KNOWN}\n", f"x-{KNOWN}"),
+    ],
+)
 def test_other_names_are_left_alone(name: str) -> None:
     """They hold no fingerprint, and may be given."""
     assert unmarked(name) == (name, None)
@@ -67,22 +92,44 @@ def test_other_names_are_left_alone(name: str) -> None:
 
 def test_a_name_that_has_a_fingerprint_is_refused() -> None:
     """It would not come back as it is."""
-    with pytest.raises(InvalidQueryError, match=r"give 'n', and to find .* idempotency_key='ota0{20}'"):
-        check_unmarked("n_ota" + "0" * 20)
+    message = (
+        f"name is 'n_{KNOWN}', which ends with a fingerprint, as create adds it: give 'n', and to find a job that "
+        f"exists already, idempotency_key='{KNOWN}'"
+    )
+    with pytest.raises(InvalidQueryError, match=whole(message)):
+        check_unmarked(f"n_{KNOWN}")
+
+
+NO_TEXT = "idempotency_key is {}: give a text that is not empty, or leave it out"
+NOT_WANTED = (
+    "idempotency_key is given, but fingerprint is False: a key works through the fingerprint in the job's name; leave "
+    "one of them out"
+)
 
 
 @pytest.mark.parametrize(
-    ("key", "wanted"), [("", True), (" ", True), (7, True), ("\ud800", True), ("k", False), (None, 1)]
+    ("key", "wanted", "message"),
+    [
+        ("", True, NO_TEXT.format("''")),
+        (" \t", True, NO_TEXT.format("' \\t'")),
+        (7, True, NO_TEXT.format("7")),
+        (b"k", True, NO_TEXT.format("b'k'")),
+        ("\ud800", True, "idempotency_key is '\\ud800': remove the halves of surrogate pairs"),
+        ("k", False, NOT_WANTED),
+        ("", False, NOT_WANTED),
+        (None, 1, "fingerprint is 1: give True or False"),
+        ("k", None, "fingerprint is None: give True or False"),
+    ],
 )
-def test_choices_that_cannot_be(key: Any, wanted: Any) -> None:
-    """A key that is none, or one without a fingerprint."""
-    with pytest.raises(InvalidQueryError, match="idempotency_key|fingerprint"):
+def test_choices_that_cannot_be(key: Any, wanted: Any, message: str) -> None:
+    """A key that is none, or one without a fingerprint: each is told apart, with the remedy."""
+    with pytest.raises(InvalidQueryError, match=whole(message)):
         chosen_fingerprint(key, "enos", wanted=wanted)
 
 
 def test_the_choice_is_of_the_key_or_random_or_none() -> None:
     """As the caller wants it."""
-    assert chosen_fingerprint("k", "enos", wanted=True) == fingerprint_of("k", "enos")
+    assert chosen_fingerprint("k", "enos", "o1", wanted=True) == fingerprint_of("k", "enos", "o1")
     assert chosen_fingerprint(None, "enos", wanted=True) != chosen_fingerprint(None, "enos", wanted=True)
     assert chosen_fingerprint(None, "enos", wanted=False) is None
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from otaclient.secret import Secret
 from otaclient.transport.http import HttpRequest, encode_query
+from otaclient_iotda import signing
 from otaclient_iotda.signing import (
     DERIVED_ALGORITHM,
     PLAIN_ALGORITHM,
@@ -113,6 +114,51 @@ def test_the_derived_key_changes_with_the_day() -> None:
     fresh = KeySigner(access_key=AK, secret_key=Secret(SK), region=REGION, project_id="p")
     assert "/20260102/" in today.headers["Authorization"]
     assert tomorrow == fresh(request, endpoint="https://h", token=None, now=NOW + timedelta(days=1))
+
+
+def test_the_derived_key_is_made_once_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each of some thousand requests a second."""
+    made: list[tuple[str, ...]] = []
+
+    def noted(*key_of: str) -> bytes:
+        made.append(key_of)
+        return derived_key(*key_of)
+
+    monkeypatch.setattr(signing, "derived_key", noted)
+    signer = KeySigner(access_key=AK, secret_key=Secret(SK), region=REGION, project_id="p")
+    request = HttpRequest(operation="test", method="GET", path="/x")
+    for days in (0, 0, 0, 1, 1):
+        signer(request, endpoint="https://h", token=None, now=NOW + timedelta(days=days))
+    assert made == [(AK, SK, f"2026010{day}/{REGION}/iotdm") for day in (2, 3)]
+
+
+def test_a_signer_shows_who_it_is_and_no_key() -> None:
+    """Of the access key the end, which tells it from others; of the keys made from it nothing."""
+    signer = KeySigner(access_key="AKIDEXAMPLE1234", secret_key=Secret(SK), project_id="p")
+    shown = repr(signer)
+    assert "1234" in shown
+    assert "AKID" not in shown
+    assert "day_key" not in shown
+    with pytest.raises(TypeError, match="day_key"):
+        KeySigner(access_key=AK, secret_key=Secret(SK), project_id="p", day_key=("", b""))  # type: ignore[call-arg]
+
+
+def test_headers_with_an_underscore_are_not_signed() -> None:
+    """A gateway may drop them on the way."""
+    canonical, names = canonical_request(
+        HttpRequest(operation="test", method="GET", path="/x"), {"Host": "h", "X_Odd": "1", "X-Even": " 2 "}
+    )
+    assert names == "host;x-even"
+    assert canonical.splitlines()[3:5] == ["host:h", "x-even:2"]
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset=UTF-8", "application/bson"])
+def test_a_body_whose_hash_is_signed_announces_nothing(content_type: str) -> None:
+    """JSON and BSON are hashed as they are."""
+    signer = KeySigner(access_key=AK, secret_key=Secret(SK), project_id="p")
+    headers = {"Content-Type": content_type}
+    request = HttpRequest(operation="test", method="POST", path="/x", headers=headers, body=b"{}")
+    assert "X-Sdk-Content-Sha256" not in signer(request, endpoint="https://h", token=None, now=NOW).headers
 
 
 @pytest.mark.parametrize("body", [b"--xyz--", b""])

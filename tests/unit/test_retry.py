@@ -1,5 +1,7 @@
 """The retry decision, without an event loop."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,21 @@ def test_jitter_stays_below_the_cap(attempt: int, base: float, cap: float, roll:
     delay = policy.delay(FAILURE, attempt=attempt, idempotent=True, roll=roll)
     assert delay is not None
     assert 0 <= delay <= min(cap, base * 2.0 ** (attempt - 1) if attempt < 60 else cap)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "delay"), [(1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0), (5, 5.0), (63, 5.0), (64, 5.0), (2000, 5.0)]
+)
+def test_the_cap_doubles_until_its_largest(attempt: int, delay: float) -> None:
+    """From the base on, for the second half of the draw as for any; a number of attempts that overflows is none."""
+    policy = RetryPolicy(max_attempts=2001, base_delay_seconds=1, max_delay_seconds=10)
+    assert policy.delay(FAILURE, attempt=attempt, idempotent=True, roll=0.5) == delay
+
+
+def test_defaults() -> None:
+    """What a caller gets who says nothing: an unclassified failure is not repeated."""
+    assert RetryPolicy() == RetryPolicy(max_attempts=5, base_delay_seconds=0.25, max_delay_seconds=15)
+    assert Failure(error=ServerError("x")).remedy is Remedy.RAISE
 
 
 @pytest.mark.parametrize("remedy", list(Remedy))
@@ -48,9 +65,17 @@ def test_the_last_attempt_is_the_last() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"max_attempts": 0}, {"base_delay_seconds": -1}, {"max_delay_seconds": float("nan")}]
+    ("field", "value", "message"),
+    [
+        ("max_attempts", 0, "RetryPolicy max_attempts is 0: it must be at least 1"),
+        ("base_delay_seconds", -1, "RetryPolicy base_delay_seconds is -1: it must be at least 0"),
+        ("max_delay_seconds", -0.5, "RetryPolicy max_delay_seconds is -0.5: it must be at least 0"),
+        ("max_delay_seconds", float("nan"), "RetryPolicy max_delay_seconds is nan: it must be at least 0"),
+    ],
 )
-def test_wrong_policies_are_refused(wrong: dict[str, float]) -> None:
+def test_wrong_policies_are_refused(field: str, value: Any, message: str) -> None:
     """A policy that cannot be meant names the field and the rule."""
-    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
-        RetryPolicy(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError) as caught:
+        RetryPolicy(**{field: value})
+    assert str(caught.value) == message
+    RetryPolicy(max_attempts=1, base_delay_seconds=0, max_delay_seconds=0)

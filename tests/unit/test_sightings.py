@@ -3,6 +3,8 @@
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from otaclient.fleet.chain import Chain
 from otaclient.fleet.sightings import Sightings, content_of
@@ -39,6 +41,55 @@ def test_a_look_that_is_not_settled_leaves_nothing_behind() -> None:
     assert sightings.look(list("cd")).new("12") == ["1", "2"]
     sightings.look(list("ab"))
     assert set(sightings._of) == {"a", "b"}
+
+
+@given(st.lists(st.tuples(st.lists(st.sampled_from("abcdefghij"), max_size=6), st.booleans()), max_size=9))
+def test_a_memory_without_bounds_is_a_table(reads: list[tuple[list[str], bool]]) -> None:
+    """What is known are the rows of the reads that were settled, each at its place; everything else is new."""
+    sightings, settled = Sightings(), set[str]()
+    for keys, counts in reads:
+        look = sightings.look(keys)
+        assert sightings.look(keys) is look
+        first = {key: place for place, key in reversed(list(enumerate(keys))) if key not in settled}
+        assert look.repeated is (len(set(keys)) < len(keys))
+        assert [(place, batch.keys[there]) for place, batch, there in look.known] == [
+            (place, key) for place, key in enumerate(keys) if key in settled
+        ]
+        assert look.new(range(len(keys))) == sorted(first.values())
+        if counts:
+            sightings.settle(look)
+            assert look.fresh.keys == sorted(first, key=first.__getitem__)
+            settled |= set(keys)
+        assert not sightings.may_forget(10**9)
+
+
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_a_bounded_memory_holds_the_latest_reads(most: int) -> None:
+    """As many as it is told, besides the read that is looked at, and what is kept."""
+    sightings = Sightings(most)
+    for number in range(12):
+        sightings.settle(sightings.look([f"{number} first", f"{number} second"]), keep=number in {1, 2})
+    look = sightings.look(["new"])
+    kept = {1, 2, *range(12 - most, 12)}
+    assert set(sightings._of) == {f"{number} {row}" for number in kept for row in ("first", "second")} | {"new"}
+    sightings.settle(look)
+    # A safe share is half of what is kept from the beginning, or of what the latest reads showed, if that is more.
+    sure = max(4, 2 * most + 1) // 2
+    assert [rows for rows in range(20) if not sightings.may_forget(rows)] == list(range(sure + 1))
+    sightings.hold()
+    for number in range(12):
+        sightings.settle(sightings.look([f"later {number}"]))
+    assert {f"{number} first" for number in kept} <= set(sightings._of)
+    sure = max(4, 2 * most + 1 + most + 1) // 2
+    assert [rows for rows in range(20) if not sightings.may_forget(rows)] == list(range(sure + 1))
+
+
+def test_nothing_is_doubtful_before_anything_was_forgotten() -> None:
+    """However little is remembered."""
+    sightings = seen("a", "b", most=5)
+    assert not sightings.may_forget(10**9)
+    assert sightings.another().reads == 5
+    assert sightings.another().look(["a"]).new("x") == ["x"]
 
 
 def test_changes_are_told_by_a_digest() -> None:
