@@ -1,7 +1,9 @@
 """What every backend over a session does alike: a base class, for plug-ins too."""
 
 from types import TracebackType
-from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypeVar
+
+import attrs
 
 from otaclient.events import Listener
 from otaclient.registry import open_session
@@ -13,7 +15,7 @@ from otaclient.transport.session import Session
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["SessionBackend"]
+__all__ = ["SessionBackend", "SessionPlugin"]
 
 _C = TypeVar("_C")
 
@@ -56,6 +58,7 @@ class SessionBackend(Generic[_C]):
         """
         opened = open_session(
             label or cls.name,
+            config=config,
             transport=transport,
             session=session,
             timeout_seconds=timeout_seconds,
@@ -84,10 +87,15 @@ class SessionBackend(Generic[_C]):
         await self._session.authenticate()
 
     async def aclose(self) -> None:
-        """Release the connections. Closing twice does no harm."""
+        """Release the connections: calls under way end with an error. Closing twice does no harm.
+
+        Raises:
+            TransportError: The client is in use in another event loop, which alone can close it.
+        """
         await self._session.aclose()
 
     async def __aenter__(self) -> Self:
+        self._session.ownership.check()
         return self
 
     async def __aexit__(
@@ -95,6 +103,27 @@ class SessionBackend(Generic[_C]):
     ) -> None:
         await self.aclose()
 
+    def __reduce__(self) -> NoReturn:
+        self._session.__reduce__()
+
     def __repr__(self) -> str:
         where = self._session.dialect.endpoint if self._session.dialect else "nowhere"
         return f"<{type(self).__name__} {self.label!r} at {where}>"
+
+
+@attrs.frozen
+class SessionPlugin(Generic[_C]):
+    """What makes such a backend known to otaclient: an entry point of the group ``otaclient.backends`` names one."""
+
+    backend: type[SessionBackend[_C]]
+    """The class of the backend; it is made with a config and a session."""
+    config_type: type[_C] = attrs.field(kw_only=True)
+
+    @property
+    def name(self) -> str:
+        """The backend's name."""
+        return self.backend.name
+
+    def open(self, config: _C, session: Session, /) -> Any:
+        """Return a client. Nothing is sent yet."""
+        return self.backend(config, session)
