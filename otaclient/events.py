@@ -9,6 +9,9 @@ import attrs
 __all__ = [
     "AttemptFinished",
     "AttemptStarted",
+    "CallEvent",
+    "CallFinished",
+    "CallStarted",
     "DeviceChanged",
     "Event",
     "Listener",
@@ -32,16 +35,44 @@ class Event:
 
 
 @attrs.frozen(kw_only=True)
-class AttemptStarted(Event):
+class CallEvent(Event):
+    """Something that happened within one call: a request with its repeats."""
+
+    call: int
+    """The number of the call, which its events have in common; no two calls of a process have the same."""
+
+
+@attrs.frozen(kw_only=True)
+class CallStarted(CallEvent):
+    """A call began. Its events come in the task, and in the context, of whoever made it."""
+
+
+@attrs.frozen(kw_only=True)
+class CallFinished(CallEvent):
+    """A call ended, however it did."""
+
+    attempts: int
+    """Requests that were sent for it."""
+    seconds: float
+    """From the beginning of the call, waits included."""
+    error: str | None
+    """The name of the error's class, ``CancelledError`` where it was cancelled, or ``None`` on success."""
+
+
+@attrs.frozen(kw_only=True)
+class AttemptStarted(CallEvent):
     """A request is about to be sent."""
 
     attempt: int
     queued_seconds: float
     """How long it waited for its turn: the service time comes apart from it."""
+    headers: dict[str, str] = attrs.field(factory=dict[str, str], repr=False, eq=False)
+    """Empty. What a listener puts in here is sent along with the request, such as ``traceparent``; it cannot replace a
+    header of the request's own."""
 
 
 @attrs.frozen(kw_only=True)
-class AttemptFinished(Event):
+class AttemptFinished(CallEvent):
     """A request was answered, or failed."""
 
     attempt: int
@@ -53,12 +84,16 @@ class AttemptFinished(Event):
     """Size of the decompressed body."""
     error: str | None
     """The name of the error's class, or ``None`` on success."""
+    request_id: str | None
+    """The vendor's name for the request, where the error or the answer's ``X-Request-Id`` tells it."""
 
 
 @attrs.frozen(kw_only=True)
 class Retrying(Event):
     """An attempt failed and will be repeated."""
 
+    call: int | None
+    """The number of the call; ``None`` where a write is sent again with another call, after it was looked for."""
     attempt: int
     delay_seconds: float
     error: str
@@ -66,7 +101,7 @@ class Retrying(Event):
 
 
 @attrs.frozen(kw_only=True)
-class Throttled(Event):
+class Throttled(CallEvent):
     """The vendor rejected a request because there were too many."""
 
     retry_after_seconds: float | None

@@ -1,12 +1,16 @@
 """The road of one call: deadline, limiter, sign, send, classify, retry. The only layer that repeats anything."""
 
+import asyncio
 import random
 from collections.abc import Callable
-from typing import Protocol
+from datetime import timedelta
+from typing import Final, NoReturn, Protocol
 
 import attrs
 
+from otaclient.endpoint import is_on_this_machine, warn_of_insecurity
 from otaclient.errors import (
+    AuthenticationError,
     ConfigurationError,
     DeadlineExceededError,
     OtaError,
@@ -15,27 +19,27 @@ from otaclient.errors import (
     RequestNotSentError,
     ResponseLostError,
 )
-from otaclient.events import (
-    AttemptFinished,
-    AttemptStarted,
-    Event,
-    Listener,
-    Retrying,
-    Throttled,
-    TokenRenewed,
-    deliver,
-)
+from otaclient.events import Listener, TokenRenewed, deliver
+from otaclient.secret import Secret
 from otaclient.transport.clock import SYSTEM_CLOCK, Clock
 from otaclient.transport.exchange import Exchange, Into, Whole
 from otaclient.transport.http import HttpRequest, HttpResponse, Signer, Sink, Transport
 from otaclient.transport.limits import Limiter, Limits
+from otaclient.transport.ownership import GuardedClock, Ownership, closed_error
+from otaclient.transport.redaction import secrets_of_request, without_answer, without_secrets
+from otaclient.transport.reports import CallReports
 from otaclient.transport.retry import Failure, Remedy, RetryPolicy
-from otaclient.transport.tokens import TokenCache
+from otaclient.transport.skew import LARGEST_SKEW_SECONDS, CorrectedClock, skew_in_words, skew_seconds
+from otaclient.transport.tokens import Token, TokenCache
 
 __all__ = ["Classifier", "Dialect", "Session"]
 
 # How long everybody pauses after a throttled answer that advises no wait.
 _UNADVISED_PAUSE_SECONDS = 0.5
+_SKEW_REMEDY: Final = (
+    "and the signature holds the time: set the clock, best by NTP, or set correct_clock_skew in the configuration"
+)
+_SKEW_CORRECTED: Final = "which is made up for in what is signed from now on"
 
 
 class Classifier(Protocol):
@@ -56,13 +60,15 @@ class Dialect:
     classify: Classifier
     tokens: TokenCache | None = None
     """Where the signer's ``token`` comes from; ``None`` where the vendor needs none."""
+    signs_time: bool = False
+    """Whether what proves who asks holds the time, so that a clock that is off can be why it is refused."""
 
 
 @attrs.define(kw_only=True)  # not frozen: that would make each of them twice as dear
 class _Outcome:
     """What one attempt came to: a response, a failure, or a response that is one."""
 
-    token: str | None
+    token: Token | None
     response: HttpResponse | None = None
     failure: Failure | None = None
 
@@ -85,6 +91,10 @@ def _counted(response: HttpResponse, attempts: int, throttles: int) -> HttpRespo
     return response if attempts == 1 else attrs.evolve(response, attempts=attempts, throttles=throttles)
 
 
+def _guarded_clock(session: "Session") -> Clock:
+    return GuardedClock(SYSTEM_CLOCK, session.ownership)
+
+
 def _new_limiter(session: "Session") -> Limiter:
     return Limiter(session.limits, session.clock)
 
@@ -99,11 +109,18 @@ class Session:
     retry: RetryPolicy = RetryPolicy()
     limits: Limits = Limits()
     on_event: Listener | None = attrs.field(default=None, repr=False)
-    clock: Clock = attrs.field(default=SYSTEM_CLOCK, repr=False)
+    ownership: Ownership = attrs.field(factory=Ownership, repr=False)
+    clock: Clock = attrs.field(default=attrs.Factory(_guarded_clock, takes_self=True), repr=False)
     roll: Callable[[], float] = attrs.field(default=random.random, repr=False)
     """Draws the jitter, in [0, 1)."""
     dialect: Dialect | None = attrs.field(default=None, repr=False)
+    secrets: tuple[Secret, ...] = attrs.field(default=(), repr=False)
+    """The credentials of the client, none of which an error may repeat; those in requests come on top of them."""
+    warned_of: set[str] = attrs.field(factory=set[str], repr=False)
+    """The endpoints of which the client has warned: once is enough for it and all that share its pool."""
     owns_transport: bool = True
+    ends_at: float | None = None
+    """When all calls must have ended, where they are parts of a longer one: see :meth:`until`."""
     limiter: Limiter = attrs.field(default=attrs.Factory(_new_limiter, takes_self=True), repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -114,13 +131,40 @@ class Session:
 
     def speaking(self, dialect: Dialect) -> "Session":
         """Return this session with a vendor's dialect."""
+        self._check_endpoint(dialect)
         return attrs.evolve(self, dialect=dialect)
 
     def for_tokens(self, dialect: Dialect) -> "Session":
         """Return a session for the token service: same pool, but no limiter, which its callers already hold."""
+        self._check_endpoint(dialect)
         return attrs.evolve(
             self, dialect=dialect, owns_transport=False, limiter=Limiter(Limits.unlimited(), self.clock)
         )
+
+    def _check_endpoint(self, dialect: Dialect) -> None:
+        endpoint = dialect.endpoint
+        if not endpoint.startswith("http://") or endpoint in self.warned_of or is_on_this_machine(endpoint):
+            return
+        self.warned_of.add(endpoint)
+        warn_of_insecurity(
+            f"{endpoint} is plain http: anybody on the way can read the credentials and change the firmware; "
+            "set the endpoint to its https address"
+        )
+
+    def until(self, deadline: float) -> "Session":
+        """Return this session for the parts of one longer call: all of them together must have ended by then.
+
+        Args:
+            deadline: What :meth:`deadline` returned when the longer call began.
+        """
+        return attrs.evolve(self, ends_at=deadline)
+
+    def on_corrected_clock(self) -> "Session":
+        """Return this session with a clock that takes over the server's time where a signature is refused for ours.
+
+        For backends whose configuration says ``correct_clock_skew``, before they make their dialect.
+        """
+        return self if isinstance(self.clock, CorrectedClock) else attrs.evolve(self, clock=CorrectedClock(self.clock))
 
     def with_options(
         self,
@@ -141,11 +185,26 @@ class Session:
 
     async def authenticate(self) -> None:
         """Get an access token now, where the vendor needs one, so that the first call is a single request."""
+        deadline = self.deadline()
         if self._dialect.tokens is not None:
-            await self._dialect.tokens.get(deadline=self.deadline())
+            await self._dialect.tokens.get(deadline=deadline)
 
     def deadline(self) -> float:
-        """Return when a call that begins now must have ended, in seconds of the clock's ``monotonic``."""
+        """Return when a call that begins now must have ended, in seconds of the clock's ``monotonic``.
+
+        Raises:
+            TransportError: The client may not be used, or not here: it is closed, or belongs to another event loop.
+        """
+        try:
+            self.ownership.check()
+        except OtaError as error:
+            error.backend = self.label
+            raise
+        return self._end_of_call()
+
+    def _end_of_call(self) -> float:
+        if self.ends_at is not None:
+            return self.ends_at
         return float("inf") if self.timeout_seconds is None else self.clock.monotonic() + self.timeout_seconds
 
     async def call(self, request: HttpRequest, *, deadline: float | None = None) -> HttpResponse:
@@ -155,27 +214,47 @@ class Session:
             OutcomeUnknownError: The request is not idempotent, and whether it took effect cannot be known.
             OtaError: What the last attempt failed with, or :class:`~otaclient.errors.DeadlineExceededError`.
         """
-        return await self._run(Whole(self.transport, request), self.deadline() if deadline is None else deadline)
+        return await self._run(Whole(self.transport, request), self._end_of_call() if deadline is None else deadline)
 
-    async def fetch(self, request: HttpRequest, sink: Sink) -> HttpResponse:
+    async def fetch(self, request: HttpRequest, sink: Sink, *, deadline: float | None = None) -> HttpResponse:
         """Fetch a body into a sink, going on where it broke off, and return the last answer without it.
 
         There is no deadline over the whole, which may be large: ``timeout_seconds`` bounds the wait for each next
-        piece, and attempts are counted anew after progress.
+        piece. Attempts are counted anew after progress, and have ``timeout_seconds`` anew for all of them together.
+
+        Args:
+            request: What is asked.
+            sink: Takes the body.
+            deadline: When the first answer must have begun; ``timeout_seconds`` from now unless given.
 
         Raises:
             OtaError: As for :meth:`call`.
         """
-        return await self._run(Into(self.transport, request, sink, self.timeout_seconds), None)
+        until = self._end_of_call() if deadline is None else deadline
+        return await self._run(Into(self.transport, request, sink, self.timeout_seconds), until)
 
-    async def _run(self, exchange: Exchange, deadline: float | None) -> HttpResponse:
+    async def _run(self, exchange: Exchange, deadline: float) -> HttpResponse:
+        listener = self.on_event
+        if listener is None:
+            return await self._repeat(exchange, deadline, None)
+        operation = exchange.request.operation
+        reports = CallReports(listener, backend=self.label, operation=operation, monotonic=self.clock.monotonic)
+        reports.began()
+        try:
+            response = await self._repeat(exchange, deadline, reports)
+        except BaseException as error:
+            reports.ended(error)
+            raise
+        reports.ended(None)
+        return response
+
+    async def _repeat(self, exchange: Exchange, deadline: float, reports: CallReports | None) -> HttpResponse:
         request = exchange.request
         attempt, throttles, renewed, tries, progress = 0, 0, False, 0, 0
         while True:
             attempt, tries = attempt + 1, tries + 1
-            until = self.deadline() if deadline is None else deadline
             try:
-                outcome = await self._attempt(exchange, attempt, until)
+                outcome = await self._attempt(exchange, attempt, deadline, reports)
             except OtaError as error:
                 error.during(operation=request.operation, backend=self.label, attempts=attempt - 1)
                 raise
@@ -189,13 +268,33 @@ class Session:
                 continue
             throttles += failure.remedy is Remedy.SLOW_DOWN
             if exchange.progress > progress:
-                progress, tries = exchange.progress, 1
-            await self._wait_or_raise(request, failure, tries, until)
+                progress, tries, deadline = exchange.progress, 1, self._end_of_call()
+            await self._wait_or_raise(request, failure, tries, deadline, reports)
+
+    def redact(self, error: OtaError) -> None:
+        """Take out of an error about an answer what it may hold of the client's credentials; for parsers of answers.
+
+        Errors of :meth:`call` and :meth:`fetch` hold none.
+        """
+        tokens = None if self.dialect is None else self.dialect.tokens
+        token = None if tokens is None else tokens.current
+        without_answer(error)
+        without_secrets(error, self.secrets if token is None else (*self.secrets, token.text))
 
     async def aclose(self) -> None:
-        """Close the pool, if it is this session's own."""
-        if self.owns_transport:
+        """Close the pool, if it is this session's own; calls under way and waits end with an error.
+
+        Raises:
+            TransportError: The client is in use in another event loop.
+        """
+        if self.owns_transport and self.ownership.close():
             await self.transport.aclose()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a client cannot be pickled or copied, because its connections cannot: hand over its config, and open a "
+            "client with it there"
+        )
 
     @property
     def _dialect(self) -> Dialect:
@@ -203,7 +302,7 @@ class Session:
             raise ConfigurationError("the session has no dialect yet: a backend adds one with Session.speaking()")
         return self.dialect
 
-    def _may_renew(self, token: str | None) -> bool:
+    def _may_renew(self, token: Token | None) -> bool:
         tokens = self._dialect.tokens
         if tokens is None or token is None:
             return False
@@ -211,37 +310,44 @@ class Session:
         tokens.invalidate(token)
         return self.retry.max_attempts > 1
 
-    async def _attempt(self, exchange: Exchange, attempt: int, deadline: float) -> _Outcome:
+    async def _attempt(
+        self, exchange: Exchange, attempt: int, deadline: float, reports: CallReports | None
+    ) -> _Outcome:
         """Wait for a turn, sign, send and classify, once."""
+        self.ownership.check()
         request = exchange.for_attempt()
-        asked_at = 0.0 if self.on_event is None else self.clock.monotonic()
+        if reports is not None:
+            reports.asks()
         if not await self.limiter.acquire(deadline=deadline):
-            raise DeadlineExceededError("timeout_seconds ran out, or would run out, while waiting for a turn")
+            raise DeadlineExceededError(
+                "timeout_seconds ran out, or would run out, while waiting for a turn",
+                retry_after_seconds=self.limiter.pause_beyond(deadline),
+            )
         try:
+            if not self.ownership.is_open:  # it was closed while this one queued
+                raise closed_error()
             dialect = self._dialect
             token = None if dialect.tokens is None else await dialect.tokens.get(deadline=deadline)
-            signed = dialect.sign(request, endpoint=dialect.endpoint, token=token, now=self.clock.now())
+            text = None if token is None else token.text
+            signed = dialect.sign(request, endpoint=dialect.endpoint, token=text, now=self.clock.now())
             started_at = self.clock.monotonic()
             if started_at >= deadline:
                 raise DeadlineExceededError("timeout_seconds ran out before the request was sent")
-            if self.on_event is not None:
-                waited = started_at - asked_at
-                deliver(
-                    self.on_event,
-                    AttemptStarted(
-                        backend=self.label, operation=request.operation, attempt=attempt, queued_seconds=waited
-                    ),
-                )
+            if reports is not None and (along := reports.sends(attempt)):
+                signed = signed.with_headers({**along, **signed.headers})
             outcome = await self._send(dialect, exchange, signed, token, deadline - started_at)
             self._learn(exchange, outcome, started_at)
-            if self.on_event is not None:
-                deliver(self.on_event, self._finished(request, attempt, self.clock.monotonic() - started_at, outcome))
+            if outcome.failure is not None:
+                sent = secrets_of_request(signed, endpoint=dialect.endpoint)
+                without_secrets(outcome.failure.error, (*self.secrets, *sent))
+            if reports is not None:
+                reports.answered(attempt, outcome.response, outcome.failure)
             return outcome
         finally:
             self.limiter.release()
 
     async def _send(
-        self, dialect: Dialect, exchange: Exchange, signed: HttpRequest, token: str | None, seconds_left: float
+        self, dialect: Dialect, exchange: Exchange, signed: HttpRequest, token: Token | None, seconds_left: float
     ) -> _Outcome:
         timeout = None if seconds_left == float("inf") else seconds_left
         try:
@@ -256,6 +362,11 @@ class Session:
             was_answered = isinstance(error, PayloadError) and not signed.idempotent
             remedy = Remedy.REPEAT if was_answered else Remedy.RAISE
             return _Outcome(token=token, failure=Failure(error=error, remedy=remedy))
+        except asyncio.CancelledError:
+            # aiohttp's way to turn away whoever waits for a connection when the pool closes.
+            if not self.ownership.has_ended_task():
+                raise
+            raise closed_error() from None
         if exchange.streamed:
             return _Outcome(token=token, response=response)
         return _Outcome(token=token, response=response, failure=dialect.classify(signed, response))
@@ -263,17 +374,43 @@ class Session:
     def _learn(self, exchange: Exchange, outcome: _Outcome, started_at: float) -> None:
         """Let the limiter learn from a good or a throttled answer; other failures may come sooner, or much later."""
         failure = outcome.failure
+        if failure is not None and isinstance(failure.error, AuthenticationError) and outcome.response is not None:
+            outcome.failure = self._compared_with_clock(failure, outcome.response, started_at)
         throttled = failure is not None and failure.remedy is Remedy.SLOW_DOWN
         # How long a streamed body takes depends on its size, and on whoever takes it in.
         if throttled or (failure is None and not exchange.streamed):
             self.limiter.answered(exchange.request.operation, started_at=started_at, throttled=throttled)
 
-    async def _wait_or_raise(self, request: HttpRequest, failure: Failure, attempt: int, deadline: float) -> None:
+    def _compared_with_clock(self, failure: Failure, response: HttpResponse, started_at: float) -> Failure:
+        """Let an error say that this machine's clock is off, if it is; where it is put right, another attempt helps."""
+        clock = self.clock
+        if not self._dialect.signs_time:
+            return failure
+        # Another call may have put it right since this one was signed.
+        skew = clock.corrected_since(started_at) if isinstance(clock, CorrectedClock) else None
+        if skew is None:
+            # The server looked at its clock at some moment in between.
+            under_way = timedelta(seconds=clock.monotonic() - started_at)
+            skew = skew_seconds(response, clock.now() - under_way / 2)
+            if skew is None or abs(skew) <= LARGEST_SKEW_SECONDS:
+                return failure
+            if isinstance(clock, CorrectedClock):
+                clock.correct(skew)
+        error, is_corrected = failure.error, isinstance(clock, CorrectedClock)
+        error.message += f"; {skew_in_words(skew)}, {_SKEW_CORRECTED if is_corrected else _SKEW_REMEDY}"
+        error.args = (error.message,)
+        # Whoever is not let in has had nothing done: to ask again does no harm.
+        return attrs.evolve(failure, remedy=Remedy.REPEAT_REJECTED) if is_corrected else failure
+
+    async def _wait_or_raise(
+        self, request: HttpRequest, failure: Failure, attempt: int, deadline: float, reports: CallReports | None
+    ) -> None:
         error = failure.error
         if failure.remedy is Remedy.SLOW_DOWN:
             advised = failure.retry_after_seconds
             self.limiter.pause(_UNADVISED_PAUSE_SECONDS if advised is None else advised)
-            self._emit(Throttled(backend=self.label, operation=request.operation, retry_after_seconds=advised))
+            if reports is not None:
+                reports.throttled(advised)
         delay = self.retry.delay(failure, attempt=attempt, idempotent=request.idempotent, roll=self.roll())
         if delay is None:
             raise _unclear(request, failure) or error
@@ -283,28 +420,15 @@ class Session:
                 retry_after_seconds=failure.retry_after_seconds,
                 **error.facts(),
             ) from error
-        kind = type(error).__name__
-        self._emit(
-            Retrying(backend=self.label, operation=request.operation, attempt=attempt, delay_seconds=delay, error=kind)
-        )
-        await self.clock.sleep(delay)
-
-    def _finished(self, request: HttpRequest, attempt: int, seconds: float, outcome: _Outcome) -> AttemptFinished:
-        response, failure = outcome.response, outcome.failure
-        return AttemptFinished(
-            backend=self.label,
-            operation=request.operation,
-            attempt=attempt,
-            seconds=seconds,
-            status=None if response is None else response.status,
-            response_bytes=0 if response is None else len(response.body),
-            error=None if failure is None else type(failure.error).__name__,
-        )
-
-    def _emit(self, event: Event) -> None:
-        if self.on_event is not None:
-            deliver(self.on_event, event)
+        if reports is not None:
+            reports.repeats(attempt, delay, error)
+        try:
+            await self.clock.sleep(delay)
+        except OtaError as closed:
+            closed.during(operation=request.operation, backend=self.label, attempts=error.attempts)
+            raise closed from error
 
     def token_renewed(self) -> None:
         """Tell the listener that a token was renewed; for a backend's token cache."""
-        self._emit(TokenRenewed(backend=self.label, operation="authenticate"))
+        if self.on_event is not None:
+            deliver(self.on_event, TokenRenewed(backend=self.label, operation="authenticate"))
