@@ -24,7 +24,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint types check bench clean
+.PHONY: help demo test lint types check bench docs clean
 
 help:
 	@echo 'make demo    scan two emulated fleets over HTTP'
@@ -33,6 +33,7 @@ help:
 	@echo 'make types   mypy and pyright, both strict'
 	@echo 'make check   test, lint and types'
 	@echo 'make bench   the benchmarks in their smallest form; the figures: make bench ARGS=--pairs=11'
+	@echo 'make docs    build the site into site/, and check it'
 	@echo 'make clean   remove the environment and everything generated'
 
 demo: $(VENV)/.installed-cli
@@ -57,8 +58,12 @@ check: test lint types
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks $(or $(ARGS),--smoke)
 
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	OTACLIENT_SITE=site $(BIN)/python -m pytest -q tests/docs/test_site.py
+
 clean:
-	rm -rf $(VENV) build dist htmlcov .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site htmlcov .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find otaclient backends tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(BIN)/python:

@@ -1,4 +1,4 @@
-"""What the README shows is what works."""
+"""What the README shows is what works, in a process of its own; ``tests/docs`` runs all of its blocks."""
 
 import re
 import sys
@@ -10,13 +10,14 @@ import pytest
 from otaclient.emulator import Fleet
 from otaclient_enos.emulator import EnosEmulator
 from otaclient_iotda.emulator import IotdaEmulator
+from support.doc_blocks import blocks_of
 
 README = Path(__file__).parents[2] / "README.md"
 
 
 def blocks(language: str) -> list[str]:
     """Return the README's code blocks in a language."""
-    return re.findall(rf"```{language}\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    return [block.text for block in blocks_of(README) if block.language == language]
 
 
 async def test_the_example_runs_as_it_stands(tmp_path: Path) -> None:
