@@ -4,6 +4,7 @@ Open a client with :func:`open_backend`, ask its ``firmware``, ``jobs`` and ``de
 :func:`scan`.
 """
 
+from otaclient.endpoint import InsecureTransportWarning
 from otaclient.errors import (
     ApiError,
     AuthenticationError,
@@ -20,6 +21,7 @@ from otaclient.errors import (
     RateLimitedError,
     RequestNotSentError,
     ResponseLostError,
+    ResultFileError,
     ServerError,
     TransportError,
     UnsupportedOperationError,
@@ -96,6 +98,7 @@ __all__ = [
     "FirmwareKind",
     "FirmwareQuery",
     "FirmwareRepository",
+    "InsecureTransportWarning",
     "IntegrityError",
     "InvalidQueryError",
     "Job",
@@ -124,6 +127,7 @@ __all__ = [
     "RateLimitedError",
     "RequestNotSentError",
     "ResponseLostError",
+    "ResultFileError",
     "RetryPolicy",
     "RetrySchedule",
     "Scan",

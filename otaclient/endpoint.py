@@ -1,10 +1,17 @@
 """Addresses of services, checked before anything is sent."""
 
+import ipaddress
+import sys
+import warnings
 from urllib.parse import urlsplit
 
 from otaclient.errors import ConfigurationError
 
-__all__ = ["checked_endpoint"]
+__all__ = ["InsecureTransportWarning", "checked_endpoint", "is_on_this_machine", "warn_of_insecurity"]
+
+
+class InsecureTransportWarning(UserWarning):
+    """Credentials and firmware go over the network in a way that others can read or change."""
 
 
 def checked_endpoint(text: str, *, setting: str) -> str:
@@ -37,6 +44,27 @@ def checked_endpoint(text: str, *, setting: str) -> str:
     shown = f"[{host}]" if ":" in host else host
     default = {"http": 80, "https": 443}[parts.scheme]
     return f"{parts.scheme}://{shown}" + (f":{port}" if port not in (None, default) else "")
+
+
+def is_on_this_machine(endpoint: str) -> bool:
+    """Tell whether an endpoint cannot be anywhere but here: ``localhost``, and the loopback addresses."""
+    host = urlsplit(endpoint).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    # Nothing can be sent to the unspecified address but to this machine.
+    return address.is_loopback or address.is_unspecified
+
+
+def warn_of_insecurity(text: str) -> None:
+    """Warn of a way to the network that others can read or change; the warning names the caller's line, not ours."""
+    level, frame = 1, sys._getframe()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("otaclient"):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, InsecureTransportWarning, stacklevel=level)
 
 
 def _is_host(host: str) -> bool:

@@ -1,11 +1,14 @@
 """Which backends are installed, and how to open one."""
 
+import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from otaclient.errors import ConfigurationError
 from otaclient.events import Listener
 from otaclient.protocols import Backend, BackendPlugin
+from otaclient.secret import credentials_in
 from otaclient.settings import load_config
 from otaclient.transport.aiohttp_transport import AiohttpTransport
 from otaclient.transport.limits import Limits
@@ -25,6 +28,7 @@ _GROUP = "otaclient.backends"
 
 def available_backends() -> tuple[str, ...]:
     """Return the names of the installed backends, sorted."""
+    _installed.cache_clear()
     return tuple(sorted(_entry_points()))
 
 
@@ -37,7 +41,9 @@ def backend_plugin(name: str) -> BackendPlugin[Any]:
     found = _entry_points().get(name)
     if found is None:
         known = ", ".join(available_backends()) or "none is installed"
-        raise ConfigurationError(f"there is no backend {name!r}; known backends: {known}")
+        found = _entry_points().get(name)  # it may have been installed just now
+        if found is None:
+            raise ConfigurationError(f"there is no backend {name!r}; known backends: {known}")
     try:
         plugin: BackendPlugin[Any] = found.load()
     except (ImportError, AttributeError) as error:
@@ -87,6 +93,7 @@ def open_backend(
         )
     opened = open_session(
         label or plugin.name,
+        config=config,
         transport=transport,
         session=session,
         timeout_seconds=timeout_seconds,
@@ -100,6 +107,7 @@ def open_backend(
 def open_session(
     label: str,
     *,
+    config: Any = None,
     transport: TransportOptions = TransportOptions(),
     session: "aiohttp.ClientSession | None" = None,
     timeout_seconds: float | None = 30.0,
@@ -109,7 +117,8 @@ def open_session(
 ) -> Session:
     """Return the session that a :class:`~otaclient.protocols.BackendPlugin` opens its backend with.
 
-    The arguments are those of :func:`open_backend`.
+    The arguments are those of :func:`open_backend`. Of ``config`` only the credentials matter here: errors that quote
+    an answer will not repeat them.
     """
     return Session(
         label=label,
@@ -118,10 +127,16 @@ def open_session(
         retry=retry,
         limits=limits,
         on_event=on_event,
+        secrets=(*credentials_in(config), *credentials_in(transport)),
     )
 
 
 def _entry_points() -> "Mapping[str, EntryPoint]":
+    return _installed(tuple(sys.path))
+
+
+@lru_cache(maxsize=4)  # reads a file of every installed package, which would hold up an event loop for each new client
+def _installed(_path: tuple[str, ...]) -> "Mapping[str, EntryPoint]":
     from importlib.metadata import entry_points  # slow to import, and needed once a client is opened
 
     return {found.name: found for found in entry_points(group=_GROUP)}

@@ -7,7 +7,7 @@ import attrs
 
 from otaclient.endpoint import checked_endpoint
 from otaclient.errors import ConfigurationError
-from otaclient.secret import Secret
+from otaclient.secret import Secret, last_characters
 
 __all__ = ["EnosConfig", "checked_org_id"]
 
@@ -61,9 +61,23 @@ def _check_word(_instance: Any, field: "attrs.Attribute[str]", value: str) -> No
     _word(value, setting=field.name)
 
 
+def _check_app_key(_instance: Any, field: "attrs.Attribute[str]", value: str) -> None:
+    # The value is not shown: key and secret are easily taken for each other.
+    text = _text(value, setting=field.name)
+    if not text:
+        raise ConfigurationError(f"{field.name} is empty: give it a value, {_WHERE}")
+    if not text.isprintable() or " " in text:
+        raise ConfigurationError(f"{field.name} holds white space or a control character: remove it")
+
+
 def _check_version(_instance: Any, field: "attrs.Attribute[str]", value: str) -> None:
     if not _VERSION.fullmatch(_text(value, setting=field.name)):
         raise ConfigurationError(f"{field.name} is {value!r}: it must look like v2.1")
+
+
+def _check_flag(_instance: Any, field: "attrs.Attribute[bool]", value: Any) -> None:
+    if type(value) is not bool:
+        raise ConfigurationError(f"{field.name} is {value!r}: it must be True or False")
 
 
 @attrs.frozen(kw_only=True)
@@ -78,7 +92,7 @@ class EnosConfig:
     """The API gateway, such as ``https://apim-region.example.com``: no path, the client adds it."""
     org_id: str = attrs.field(validator=_check_word)
     """The organisation, such as ``o15475466766371``."""
-    app_key: str = attrs.field(validator=_check_word)
+    app_key: str = attrs.field(validator=_check_app_key, repr=last_characters)
     """The key of the application that asks, also called access key."""
     app_secret: Secret = attrs.field(converter=_secret)
     """The application's secret, also called secret key; a text is taken as well."""
@@ -86,3 +100,6 @@ class EnosConfig:
     """The message integration gateway, which serves firmware files; ``None``: the same as ``endpoint``."""
     api_version: str = attrs.field(default="v2.1", validator=_check_version)
     """The version in the paths of the Connection Service."""
+    correct_clock_skew: bool = attrs.field(default=False, validator=_check_flag)
+    """Whether to take over the server's time, from the date of its answer, where it refuses a token request or a
+    signature and this machine's clock is more than a minute off. Better is to set the clock."""

@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from otaclient.secret import Secret
+from otaclient.secret import Revealed, Secret, last_characters
 from otaclient.structuring import encode_json
 from otaclient.transport.http import HttpRequest
 
@@ -44,7 +44,7 @@ def signature_of(
         app_secret: The application's secret.
     """
     signed = f"{token}{_parameters(query)}".encode() + body + f"{timestamp_ms}{app_secret}".encode()
-    return hashlib.sha256(signed).hexdigest()
+    return Revealed(hashlib.sha256(signed).hexdigest())
 
 
 # All pages of a listing have the same query: what is asked differs in the body.
@@ -84,7 +84,7 @@ def _is_multipart(request: HttpRequest) -> bool:
 class TokenSigner:
     """Writes the body of a token request anew for each attempt: no ``encryption`` is accepted twice."""
 
-    app_key: str
+    app_key: str = attrs.field(repr=last_characters)
     app_secret: Secret
     old_token: str | None = attrs.field(default=None, repr=False)
     """The token to refresh; ``None`` to get one."""
@@ -103,12 +103,19 @@ class TokenSigner:
 # event loops in two threads, must not send the same one either.
 _last_timestamp_ms: Final[dict[str, int]] = {}
 _last_timestamp_lock: Final = threading.Lock()
+# A clock that goes back by more was put right: the time must not stay wrong for its sake. A digest that was used before
+# is then most unlikely, and refused with code 1001, after which there is another attempt.
+_SET_BACK_MS: Final = 60_000
 
 
 def unused_timestamp_ms(app_key: str, now: datetime) -> int:
-    """Return the time in milliseconds, moved on where this process has used it, or a later one, for the application."""
+    """Return the time in milliseconds, moved on where this process has used it, or a later one, for the application.
+
+    A later one counts only if it is less than a minute later.
+    """
     wanted = epoch_ms(now)
     with _last_timestamp_lock:
-        timestamp_ms = max(wanted, _last_timestamp_ms.get(app_key, wanted - 1) + 1)
+        last_ms = _last_timestamp_ms.get(app_key, wanted - 1)
+        timestamp_ms = wanted if last_ms - wanted > _SET_BACK_MS else max(wanted, last_ms + 1)
         _last_timestamp_ms[app_key] = timestamp_ms
     return timestamp_ms

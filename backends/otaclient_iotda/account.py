@@ -5,17 +5,18 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from otaclient.errors import ApiError, InvalidQueryError, RequestNotSentError
+from otaclient.errors import ApiError, DeadlineExceededError, InvalidQueryError, RequestNotSentError
 from otaclient.models import DeviceTask, DeviceUpgrade, Firmware, Job
 from otaclient.paging import Paged
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery, JobQuery
+from otaclient.session_reads import concerning
 from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient.transport.retry import RetryPolicy
 from otaclient.transport.session import Session
 from otaclient.transport.settling import WriteLag
 from otaclient_iotda.job_names import with_fingerprints
 from otaclient_iotda.plans import plan_devices, plan_firmware, plan_jobs, plan_modules, plan_tasks
-from otaclient_iotda.reads import IotdaReads, concerning
+from otaclient_iotda.reads import IotdaReads
 from otaclient_iotda.records import OtaModule
 from otaclient_iotda.upgrading import OpenUpgrades, ResolvingReads
 
@@ -48,6 +49,22 @@ class Account:
     def label(self) -> str:
         """The client's label."""
         return self.session.label
+
+    def for_one_call(self) -> "Account":
+        """Return this account for one call of several requests, which have ``timeout_seconds`` all together."""
+        return attrs.evolve(self, session=self.session.until(self.session.deadline()))
+
+    async def settle(self) -> None:
+        """Wait until every write so far can be read.
+
+        Raises:
+            DeadlineExceededError: That takes longer than ``timeout_seconds``.
+        """
+        if not await self.lag.settle_by(self.session.deadline()):
+            raise DeadlineExceededError(
+                f"searches may lag {self.lag.seconds:g} s behind a write, and timeout_seconds ends before",
+                backend=self.label,
+            )
 
     def firmware(self, query: FirmwareQuery) -> IotdaReads[Firmware]:
         """Return the raw reads behind a query."""
@@ -91,7 +108,7 @@ class Account:
     def paged(self, source: IotdaReads[_T], query: object) -> Paged[_T]:
         """Return a listing whose cursors mean nothing in another project or resource space."""
         identity = (self.project_id, self.app_id, query)
-        return Paged(source, backend=NAME, query=identity, settle=self.lag.settle)
+        return Paged(source, backend=NAME, query=identity, settle=self.settle)
 
     def build(self, operation: str, builder: Callable[..., _P], /, *arguments: Any, **options: Any) -> _P:
         """Return what a pure function makes of arguments; its errors say which operation of which client they stop."""
@@ -102,7 +119,8 @@ class Account:
         self, request: HttpRequest, response: HttpResponse, parser: Callable[[HttpRequest, HttpResponse], _P]
     ) -> _P:
         """Return what an answer holds; errors say which operation of which client they are about."""
-        with concerning(request.operation, self.label, attempts=response.attempts):
+        redact = self.session.redact
+        with concerning(request.operation, self.label, attempts=response.attempts, redact=redact):
             return parser(request, response)
 
     async def write(

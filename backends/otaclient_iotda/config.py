@@ -7,7 +7,7 @@ import attrs
 
 from otaclient.endpoint import checked_endpoint
 from otaclient.errors import ConfigurationError
-from otaclient.secret import Secret
+from otaclient.secret import Secret, last_characters
 
 __all__ = [
     "AkSkCredentials",
@@ -98,9 +98,9 @@ def _text(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
     if value is None and field.default is None:
         return
     if not isinstance(value, str) or not value.strip():
-        raise ConfigurationError(f"{field.name} is {value!r}: it must be a text that is not empty")
+        raise ConfigurationError(f"{field.name} must be a text that is not empty")
     if not value.isprintable():
-        raise ConfigurationError(f"{field.name} is {value!r}: remove the control characters")
+        raise ConfigurationError(f"{field.name} holds control characters: remove them")
 
 
 def _header_secret(_instance: Any, field: "attrs.Attribute[Any]", value: Secret | None) -> None:
@@ -130,6 +130,11 @@ def _flag(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         raise ConfigurationError(f"{field.name} is {value!r}: it must be True, False or None")
 
 
+def _yes_or_no(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+    if type(value) is not bool:
+        raise ConfigurationError(f"{field.name} is {value!r}: it must be True or False")
+
+
 def _some_secret(_instance: Any, field: "attrs.Attribute[Any]", value: Secret) -> None:
     text: Any = value.reveal()
     if not isinstance(text, str) or not text:
@@ -143,7 +148,7 @@ class AkSkCredentials:
     Source: Huawei Cloud API Gateway, "API Signing Guide"; IoTDA, "Authentication".
     """
 
-    access_key: str = attrs.field(validator=_access_key)
+    access_key: str = attrs.field(validator=_access_key, repr=last_characters)
     """The access key identifier (AK)."""
     secret_key: Secret = attrs.field(converter=_secret, validator=_header_secret)
     """The secret access key (SK)."""
@@ -183,7 +188,7 @@ class PasswordCredentials:
 
     iam_endpoint: str = attrs.field(converter=_iam_endpoint)
     """Such as ``https://iam.cn-north-4.myhuaweicloud.com``."""
-    username: str = attrs.field(validator=_text)
+    username: str = attrs.field(validator=_text, repr=last_characters)
     password: Secret = attrs.field(converter=_secret, validator=_some_secret)
     domain: str = attrs.field(validator=_text)
     """The account's name."""
@@ -223,15 +228,16 @@ class IotdaSettings:
     """``aksk``: keys, signed as the host wants it. ``derived``: keys, always derived signatures. ``password``: an IAM
     user. ``token``: a ready IAM token. Settings of the ways that are not chosen are not looked at."""
     region: str | None = None
-    access_key: str | None = None
+    access_key: str | None = attrs.field(default=None, repr=last_characters)
     secret_key: Secret | None = attrs.field(default=None, converter=_optional_secret)
     security_token: Secret | None = attrs.field(default=None, converter=_optional_secret)
     iam_endpoint: str | None = None
-    username: str | None = None
+    username: str | None = attrs.field(default=None, repr=last_characters)
     password: Secret | None = attrs.field(default=None, converter=_optional_secret)
     domain: str | None = None
     project: str | None = None
     token: Secret | None = attrs.field(default=None, converter=_optional_secret)
+    correct_clock_skew: bool = False
 
     def to_config(self) -> "IotdaConfig":
         """Return the configuration that these settings describe.
@@ -245,6 +251,7 @@ class IotdaSettings:
             credentials=self._credentials(),
             instance_id=self.instance_id,
             app_id=self.app_id,
+            correct_clock_skew=self.correct_clock_skew,
         )
 
     def _credentials(self) -> Credentials:
@@ -286,6 +293,9 @@ class IotdaConfig:
     """Sent as ``Instance-Id`` where given; the professional edition demands it."""
     app_id: str | None = attrs.field(default=None, validator=_app_id)
     """The resource space that listings keep to, unless a query names another; ``None``: all that the user may see."""
+    correct_clock_skew: bool = attrs.field(default=False, validator=_yes_or_no)
+    """Whether to take over the server's time, from the date of its answer, where it refuses a signature and this
+    machine's clock is more than a minute off. Better is to set the clock. Tokens need no clock."""
 
     Settings: ClassVar[type[IotdaSettings]] = IotdaSettings
     """The flat form that files and the environment fill."""

@@ -9,6 +9,7 @@ import attrs
 
 from otaclient.errors import InvalidQueryError
 from otaclient.reads import Markers, MarkerWindow, Window
+from otaclient.secret import last_characters
 from otaclient.structuring import encode_json
 from otaclient.transport.http import HttpRequest
 from otaclient_iotda import checks
@@ -303,7 +304,7 @@ def issue_token(credentials: PasswordCredentials, project_id: str) -> HttpReques
         body=encode_json(body),
         # A second token does not invalidate the first.
         idempotent=True,
-        subject=f"user {credentials.username!r}",
+        subject=f"user {last_characters(credentials.username)}",
     )
 
 

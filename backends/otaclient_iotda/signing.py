@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 
 import attrs
 
-from otaclient.secret import Secret
+from otaclient.secret import Revealed, Secret, last_characters
 from otaclient.transport.http import HttpRequest, encode_query
 from otaclient_iotda.config import host_of
 
@@ -116,7 +116,7 @@ def signature(key: bytes, head: Sequence[str], canonical: str) -> str:
 class KeySigner:
     """Signs with an access key: plainly, or derived where it has a region."""
 
-    access_key: str
+    access_key: str = attrs.field(repr=last_characters)
     secret_key: Secret
     security_token: Secret | None = None
     region: str | None = None
@@ -142,7 +142,7 @@ class KeySigner:
             headers["X-Security-Token"] = self.security_token.reveal()
         if not headers["Content-Type"].startswith(_HASHED_CONTENT):
             headers[_CONTENT_HASH_HEADER] = _UNSIGNED_PAYLOAD
-        headers["Authorization"] = self._authorization(request, headers, date)
+        headers["Authorization"] = Revealed(self._authorization(request, headers, date))
         return request.with_headers(headers)
 
     def _authorization(self, request: HttpRequest, headers: Mapping[str, str], date: str) -> str:

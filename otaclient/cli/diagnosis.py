@@ -25,11 +25,9 @@ from otaclient.errors import (
 from otaclient.paging import Paged
 from otaclient.protocols import Backend, Capability
 from otaclient.queries import DeviceTaskQuery
+from otaclient.transport.skew import LARGEST_SKEW_SECONDS, skew_in_words
 
-__all__ = ["LARGEST_SKEW_SECONDS", "Check", "Result", "diagnose"]
-
-LARGEST_SKEW_SECONDS = 60.0
-"""Signatures carry the time: both vendors refuse one that is far off, so a drift is told long before."""
+__all__ = ["Check", "Result", "diagnose"]
 
 _REMEDIES: tuple[tuple[type[OtaError], str], ...] = (
     (PermissionDeniedError, "ask the account's administrator to allow it"),
@@ -40,10 +38,6 @@ _REMEDIES: tuple[tuple[type[OtaError], str], ...] = (
     (PayloadError, "the address answers, but not as the vendor does: check endpoint"),
     (NotFoundError, "check endpoint, and the project or organisation"),
     (InvalidQueryError, "check the settings: 'otaclient backends' lists them"),
-)
-_TLS_REMEDY = (
-    "check that the endpoint speaks https under this name, and this machine's clock; where the certificate comes from "
-    "an authority of your own, name its file in the variable SSL_CERT_FILE"
 )
 _CLOCK_REMEDY = "set it, best by NTP: signatures carry the time, and are refused when it is off"
 
@@ -165,7 +159,7 @@ def _spoils(error: OtaError | None) -> str | None:
 
 def _address_checks(sighting: Sighting) -> Iterator[tuple[str, Result, str]]:
     endpoint, refusal = sighting.endpoint, sighting.refusal
-    failed_tls = refusal is not None and isinstance(refusal.__cause__, ssl.SSLError)
+    failed_tls = _is_of_tls(refusal)
     if not sighting.answered and not failed_tls:
         why = refusal.message if refusal else f"{endpoint} was asked, and nothing came back"
         yield "endpoint", Result.FAILED, f"{why}; check endpoint, network and proxy"
@@ -177,9 +171,16 @@ def _address_checks(sighting: Sighting) -> Iterator[tuple[str, Result, str]]:
     yield _clock_check(sighting)
 
 
+def _is_of_tls(error: BaseException | None) -> bool:
+    """Tell whether TLS is behind an error, at whatever depth."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__
+    return error is not None
+
+
 def _tls_check(sighting: Sighting, *, failed: bool) -> tuple[str, Result, str]:
     if failed and sighting.refusal is not None:
-        return "tls", Result.FAILED, f"{sighting.refusal.message}; {_TLS_REMEDY}"
+        return "tls", Result.FAILED, sighting.refusal.message
     if not sighting.endpoint.startswith("https://"):
         return "tls", Result.SKIPPED, f"{sighting.endpoint} is plain http: anybody on the way can read and change it"
     return "tls", Result.PASSED, "the certificate is valid for this name"
@@ -192,9 +193,7 @@ def _clock_check(sighting: Sighting) -> tuple[str, Result, str]:
         return "clock", Result.SKIPPED, why
     if abs(skew) <= LARGEST_SKEW_SECONDS:
         return "clock", Result.PASSED, f"{abs(skew):.0f} s apart from the server's"
-    way = "behind" if skew > 0 else "ahead of"
-    said = f"this machine's clock is {abs(skew):,.0f} s {way} the server's"
-    return "clock", Result.FAILED, f"{said}; {_CLOCK_REMEDY}"
+    return "clock", Result.FAILED, f"{skew_in_words(skew)}; {_CLOCK_REMEDY}"
 
 
 def _credentials_check(asked: Iterable[_Asked]) -> tuple[str, Result, str]:

@@ -13,6 +13,7 @@ from otaclient.cli.progress import ProgressBar
 from otaclient.cli.sink import StandardOutput
 from otaclient.errors import ConfigurationError
 from otaclient.registry import backend_plugin
+from otaclient.secret import credentials_in
 from otaclient.settings import load_config
 from otaclient.transport.aiohttp_transport import AiohttpTransport
 from otaclient.transport.clock import SYSTEM_CLOCK
@@ -60,7 +61,13 @@ async def _examined(name: str, profile: str | None) -> list[Check]:
         config = load_config(plugin.name, plugin.config_type, profile=profile)
         transport = ObservingTransport(AiohttpTransport(TransportOptions(), max_connections=1), SYSTEM_CLOCK)
         # Each failure is to be seen as it is, not as what came of repeating it.
-        session = Session(label=name, transport=transport, timeout_seconds=_TIMEOUT_SECONDS, retry=RetryPolicy.none())
+        session = Session(
+            label=name,
+            transport=transport,
+            timeout_seconds=_TIMEOUT_SECONDS,
+            retry=RetryPolicy.none(),
+            secrets=credentials_in(config),
+        )
         client = plugin.open(config, session)
     except ConfigurationError as error:
         return [Check(backend=name, check="settings", result=Result.FAILED, detail=one_line(error))]

@@ -1,12 +1,15 @@
 """From an exception to an exit code and one line for people."""
 
+import sys
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import IntEnum
-from typing import cast
+from typing import Any, cast
 
 from otaclient.cli.output import plain
+from otaclient.endpoint import InsecureTransportWarning
 from otaclient.errors import (
     ConfigurationError,
     InvalidQueryError,
@@ -16,7 +19,7 @@ from otaclient.errors import (
     UnsupportedOperationError,
 )
 
-__all__ = ["DeclinedError", "ExitCode", "UsageError", "exit_code", "leaf", "one_line", "whole_lines"]
+__all__ = ["DeclinedError", "ExitCode", "UsageError", "exit_code", "leaf", "one_line", "short_warnings", "whole_lines"]
 
 _LONGEST_LINE = 300
 _LEAST_VENDOR_WORDS = 80
@@ -70,6 +73,27 @@ def whole_lines(*, wanted: bool) -> Generator[None]:
         yield
     finally:
         _whole.reset(before)
+
+
+@contextmanager
+def short_warnings() -> Generator[None]:
+    """Let what this library warns of be told in one line, as errors are, for as long as this block runs."""
+    shown = warnings.showwarning
+
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any, **options: Any
+    ) -> None:
+        if issubclass(category, InsecureTransportWarning):
+            sys.stderr.write(f"warning: {_flat(str(message))}\n")
+        else:
+            shown(message, category, filename, lineno, *rest, **options)
+
+    # Not `catch_warnings`: it would also forget which filters whoever runs us has set.
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = shown
 
 
 def one_line(error: BaseException) -> str:

@@ -1,13 +1,11 @@
 """A transport that remembers what it saw: which address answered, and what time it is there."""
 
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-
 import attrs
 
 from otaclient.errors import RequestNotSentError
 from otaclient.transport.clock import Clock
 from otaclient.transport.http import HttpRequest, HttpResponse, Sink, Transport
+from otaclient.transport.skew import skew_seconds
 
 __all__ = ["ObservingTransport", "Sighting"]
 
@@ -55,12 +53,3 @@ class ObservingTransport:
     async def aclose(self) -> None:
         """Release the connections."""
         await self._inner.aclose()
-
-
-def skew_seconds(response: HttpResponse, now: datetime) -> float | None:
-    """Return how far the clock that dated a response is ahead; ``None`` without a usable date."""
-    try:
-        dated = parsedate_to_datetime(response.headers.get("date", ""))
-    except ValueError:
-        return None
-    return ((dated if dated.tzinfo else dated.replace(tzinfo=UTC)) - now).total_seconds()

@@ -18,10 +18,13 @@ __all__ = [
     "Transport",
     "encode_query",
     "excerpt_of",
+    "http_date",
     "retry_after_seconds",
 ]
 
 _EXCERPT_CHARACTERS = 200
+# Everybody who uses a client waits as advised: what is longer than a day is a mistake, or meant to stop them.
+_LONGEST_ADVICE_SECONDS = 86_400.0
 # RFC 3986 leaves exactly these unencoded; both vendors' signatures agree on it.
 _UNRESERVED = "-._~"
 
@@ -64,6 +67,10 @@ class Sink(Protocol):
         ...
 
 
+def _names_of(pairs: Sequence[tuple[str, str]]) -> str:
+    return repr(tuple(name for name, _ in pairs))
+
+
 @attrs.frozen(kw_only=True)
 class HttpRequest:
     """What to ask, before it is signed."""
@@ -73,7 +80,7 @@ class HttpRequest:
     method: str
     path: str
     """Percent-encoded, beginning with ``/``."""
-    query: tuple[tuple[str, str], ...] = ()
+    query: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=_names_of)
     """Decoded pairs."""
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
     body: bytes = attrs.field(default=b"", repr=False)
@@ -174,14 +181,22 @@ def retry_after_seconds(response: HttpResponse, *, now: datetime) -> float | Non
     """Return the wait that ``Retry-After`` advises, in seconds, never negative; ``None`` without a usable one."""
     text = response.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
-        return float(text)
+        seconds = float(text)
+    else:
+        instant = http_date(text)
+        if instant is None:
+            return None
+        seconds = max(0.0, (instant - now).total_seconds())
+    return seconds if seconds <= _LONGEST_ADVICE_SECONDS else None
+
+
+def http_date(text: str) -> datetime | None:
+    """Return the date of a header as an aware instant; ``None`` for what is none."""
     try:
         instant = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for numbers that no clock shows
         return None
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=UTC)
-    return max(0.0, (instant - now).total_seconds())
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def excerpt_of(body: bytes) -> str:

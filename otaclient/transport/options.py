@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 
 from otaclient.errors import ConfigurationError
-from otaclient.secret import Secret
+from otaclient.secret import Secret, last_characters
 
 __all__ = ["TransportOptions"]
 
@@ -31,13 +31,24 @@ def _positive(_instance: Any, field: "attrs.Attribute[Any]", value: int) -> None
         raise ConfigurationError(f"TransportOptions {field.name} is {value!r}: it must be above 0")
 
 
+def _yes_or_no(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+    # No number, and no text such as "false", switches anything off.
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"TransportOptions {field.name} is {value!r}: it must be True or False")
+
+
 @attrs.frozen(kw_only=True)
 class TransportOptions:
-    """How to reach the network. TLS certificates are always verified."""
+    """How to reach the network.
+
+    TLS certificates are verified, and nothing but :attr:`dangerously_skip_tls_verification` changes that: no variable
+    of the environment, and no setting of a profile.
+    """
 
     proxy: str | None = None
-    """Address of an HTTP proxy, such as ``http://proxy.example.com:3128``; without user and password in it."""
-    proxy_username: str | None = None
+    """Address of an HTTP proxy, such as ``http://proxy.example.com:3128``; without user and password in it. ``None``:
+    none; variables such as ``HTTPS_PROXY``, and ``.netrc``, are not looked at."""
+    proxy_username: str | None = attrs.field(default=None, repr=last_characters)
     proxy_password: Secret | None = attrs.field(default=None, converter=_secret)
     ca_file: Path | None = attrs.field(default=None, converter=_path, validator=_exists)
     """PEM file of the authorities to trust instead of the machine's."""
@@ -46,6 +57,9 @@ class TransportOptions:
     client_key: Path | None = attrs.field(default=None, converter=_path, validator=_exists)
     max_response_bytes: int = attrs.field(default=64 * _MEBIBYTE, validator=_positive)
     """The largest decompressed body that is accepted."""
+    dangerously_skip_tls_verification: bool = attrs.field(default=False, validator=_yes_or_no)
+    """Whether to take any certificate for the server's: then anybody on the way can read the credentials and change the
+    firmware. Warns at every opening. For a closed test network only; for an authority of your own, give ``ca_file``."""
     user_agent_suffix: str | None = None
     """Appended to the ``User-Agent`` header, such as ``plant-7/1.2``."""
 
@@ -60,6 +74,14 @@ class TransportOptions:
             )
         if (self.proxy_username is None) != (self.proxy_password is None):
             raise ConfigurationError("TransportOptions proxy_username and proxy_password belong together: give both")
+        if self.proxy is None and self.proxy_password is not None:
+            # They would go to the vendor.
+            raise ConfigurationError("TransportOptions proxy_username and proxy_password are given without proxy")
+        if self.dangerously_skip_tls_verification and self.ca_file is not None:
+            raise ConfigurationError(
+                "TransportOptions dangerously_skip_tls_verification and ca_file exclude each other: with ca_file, "
+                "certificates are verified"
+            )
         if self.client_key is not None and self.client_certificate is None:
             raise ConfigurationError("TransportOptions client_key is given without client_certificate: give both")
         if self.user_agent_suffix is not None and not self.user_agent_suffix.isprintable():

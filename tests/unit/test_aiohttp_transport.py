@@ -305,7 +305,7 @@ async def test_certificates_are_verified(authority: trustme.CA, pem: dict[str, P
         async with transport(ca_file=pem["ca"]) as trusting:
             assert (await trusting.send(GET, endpoint=endpoint, timeout_seconds=5)).status == 200
         async with transport() as strict:
-            with pytest.raises(RequestNotSentError, match="cannot connect"):
+            with pytest.raises(RequestNotSentError, match="certificate of https://localhost"):
                 await strict.send(GET, endpoint=endpoint, timeout_seconds=5)
     async with serving(echo, server_tls(authority, host="elsewhere.example")) as endpoint:
         async with transport(ca_file=pem["ca"]) as trusting:
@@ -349,6 +349,11 @@ async def test_a_proxy_carries_the_request_with_its_own_credentials() -> None:
         ({"proxy": "http://u:hunter2@proxy"}, "give proxy_username and proxy_password instead"),
         ({"proxy": "proxy:3128"}, "must begin with http://"),
         ({"proxy": "http://p", "proxy_username": "u"}, "belong together"),
+        ({"proxy_username": "u", "proxy_password": "hunter2"}, "given without proxy"),
+        ({"dangerously_skip_tls_verification": 1}, "is 1: it must be True or False"),
+        ({"dangerously_skip_tls_verification": "false"}, "is 'false': it must be True or False"),
+        ({"dangerously_skip_tls_verification": None}, "is None: it must be True or False"),
+        ({"dangerously_skip_tls_verification": True, "ca_file": __file__}, "exclude each other"),
         ({"client_key": __file__}, "without client_certificate"),
         ({"user_agent_suffix": "a\r\nb"}, "control character"),
     ],
@@ -368,4 +373,5 @@ def test_files_that_are_no_certificates_are_refused(tmp_path: Path) -> None:
         AiohttpTransport(TransportOptions(ca_file=nonsense), max_connections=1)
     with pytest.raises(ConfigurationError, match="cannot be used"):
         AiohttpTransport(TransportOptions(client_certificate=nonsense), max_connections=1)
-    assert TransportOptions(proxy_username="u", proxy_password=Secret("x")).proxy_password == Secret("x")
+    options = TransportOptions(proxy="http://p", proxy_username="u", proxy_password=Secret("x"))
+    assert options.proxy_password == Secret("x")

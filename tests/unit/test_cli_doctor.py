@@ -236,13 +236,12 @@ async def test_an_address_that_never_answers() -> None:
 
 async def test_certificates_that_do_not_fit_are_told() -> None:
     """A failed handshake is the certificate's failure, not the address's."""
-    refusal = RequestNotSentError("cannot connect: certificate verify failed: self-signed certificate")
-    refusal.__cause__ = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    refusal = RequestNotSentError("the certificate is refused: self-signed; name its file in SSL_CERT_FILE")
+    refusal.__cause__ = OSError("no connection")
+    refusal.__cause__.__cause__ = ssl.SSLCertVerificationError(1, "certificate verify failed")
     found = await checks(world(errors={"authenticate": refusal}), seen(Sighting(endpoint=ENDPOINT, refusal=refusal)))
     assert found["endpoint"] == (Result.PASSED, f"{ENDPOINT} takes connections")
-    assert found["tls"][0] is Result.FAILED
-    assert "self-signed certificate; check that the endpoint speaks https" in found["tls"][1]
-    assert "SSL_CERT_FILE" in found["tls"][1]
+    assert found["tls"] == (Result.FAILED, refusal.message)
     assert found["clock"] == (Result.SKIPPED, "no answer came")
 
 

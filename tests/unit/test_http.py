@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otaclient.transport.http import HttpRequest, HttpResponse, encode_query, excerpt_of, retry_after_seconds
+from otaclient.transport.http import HttpRequest, HttpResponse, encode_query, excerpt_of, http_date, retry_after_seconds
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -39,6 +39,10 @@ def test_queries_survive_encoding(pairs: list[tuple[str, str]]) -> None:
         ("-5", None),
         ("1.5", None),
         ("\u0667", None),  # a digit, but not one of HTTP's
+        ("86400", 86_400.0),
+        ("86401", None),
+        ("9" * 400, None),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", None),
     ],
 )
 def test_retry_after(header: str, seconds: float | None) -> None:
@@ -60,3 +64,23 @@ def test_headers_and_bodies_stay_out_of_the_representation() -> None:
     response = HttpResponse(status=200, headers={"x": "secret"}, body=b"secret")
     assert "secret" not in repr(request) + repr(response)
     assert request.with_headers({"X": "2", "Y": "3"}).headers == {"X": "2", "Y": "3"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "soon",
+        "Mon, 32 Jan 2026 00:00:00 GMT",
+        "Mon, 1 Jan 99999999999999999999 0:0:0 GMT",
+        "1 Jan 2026 0:0:0 +9999",
+    ],
+)
+def test_what_no_calendar_has_is_no_date(text: str) -> None:
+    """Not even where the interpreter's own reader of dates fails in another way."""
+    assert http_date(text) is None
+
+
+def test_dates_without_a_zone_are_utc() -> None:
+    """As HTTP has it."""
+    assert http_date("Fri, 02 Jan 2026 03:04:05 -0000") == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
