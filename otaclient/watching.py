@@ -1,7 +1,9 @@
 """Following a job: its progress as it changes, and its end. Vendor-neutral: a backend gives the reading."""
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+import anyio
 import attrs
 
 from otaclient.errors import DeadlineExceededError, InvalidQueryError
@@ -49,13 +51,14 @@ async def watch_job(
         read_lag_seconds: How long the vendor's answers may lag behind.
         clock: Measures and waits.
         roll: Draws the jitter, in [0, 1).
-        deadline: When to stop without an end, in seconds of the clock's ``monotonic``; read once more just then.
+        deadline: When to stop without an end, in seconds of the clock's ``monotonic``; read once more just before.
     """
     if not interval_seconds > 0:
         raise InvalidQueryError(f"interval_seconds is {interval_seconds!r}: it must be above 0")
     shown: JobProgress | None = None
     back_since: float | None = None
     while True:
+        began = clock.monotonic()
         now = await read()
         if shown is not None and is_step_back(shown, now):
             back_since = clock.monotonic() if back_since is None else back_since
@@ -67,7 +70,8 @@ async def watch_job(
             yield now
         if not stale and now.status in FINAL_STATUSES:
             return
-        left = deadline - clock.monotonic()
+        # The last reading begins so early that it ends in time if it takes as long as this one.
+        left = deadline - clock.monotonic() - (clock.monotonic() - began)
         if left <= 0:
             return
         await clock.sleep(min(left, interval_seconds * (1 - _JITTER + 2 * _JITTER * roll())))
@@ -97,25 +101,31 @@ async def wait_for_job(
     Raises:
         DeadlineExceededError: The job had not ended by then; the message says how far it was. The job goes on.
     """
-    deadline = float("inf") if timeout_seconds is None else clock.monotonic() + timeout_seconds
+    seconds = math.inf if timeout_seconds is None else timeout_seconds
     last: JobProgress | None = None
-    async for progress in watch_job(
-        read,
-        interval_seconds=interval_seconds,
-        read_lag_seconds=read_lag_seconds,
-        clock=clock,
-        roll=roll,
-        deadline=deadline,
-    ):
-        last = progress
-    assert last is not None  # a watch yields its first reading
-    if last.status not in FINAL_STATUSES:
-        raise DeadlineExceededError(
-            f"the job has not ended within {timeout_seconds} s, and goes on; {_in_words(last)}", operation="jobs.wait"
-        )
-    failures: Mapping[str, int] = await read_failures() if last.failed else dict[str, int]()
-    ranked = sorted(failures.items(), key=lambda item: (-item[1], item[0]))
-    return attrs.evolve(last, failures=FrozenMap(dict(ranked)))
+    with anyio.move_on_after(seconds):  # a reading has the client's own time, which may be longer
+        async for progress in watch_job(
+            read,
+            interval_seconds=interval_seconds,
+            read_lag_seconds=read_lag_seconds,
+            clock=clock,
+            roll=roll,
+            deadline=clock.monotonic() + seconds,
+        ):
+            last = progress
+        if last is not None and last.status in FINAL_STATUSES:
+            failures = await read_failures() if last.failed else dict[str, int]()
+            ranked = sorted(failures.items(), key=lambda item: (-item[1], item[0]))
+            return attrs.evolve(last, failures=FrozenMap(dict(ranked)))
+    raise DeadlineExceededError(_too_late(last, seconds), operation="jobs.wait")
+
+
+def _too_late(last: JobProgress | None, seconds: float) -> str:
+    if last is None:
+        return f"nothing was heard of the job within {seconds} s"
+    if last.status in FINAL_STATUSES:
+        return f"why devices failed could not be read within {seconds} s; the job has ended: {_in_words(last)}"
+    return f"the job has not ended within {seconds} s, and goes on; it is {_in_words(last)}"
 
 
 def _differs(before: JobProgress, after: JobProgress) -> bool:
@@ -124,4 +134,4 @@ def _differs(before: JobProgress, after: JobProgress) -> bool:
 
 def _in_words(progress: JobProgress) -> str:
     counts = attrs.asdict(progress, filter=lambda _, value: type(value) is int)
-    return f"it is {progress.status.value}: " + ", ".join(f"{count} {name}" for name, count in counts.items())
+    return f"{progress.status.value}: " + ", ".join(f"{count} {name}" for name, count in counts.items())

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
-from otaclient.errors import ApiError, PayloadError, RateLimitedError
+from otaclient.errors import ApiError, PayloadError, RateLimitedError, ServerError
 from otaclient.protocols import Backend, BackendPlugin, Capability, Query
 from otaclient.queries import DeviceTaskQuery, FirmwareQuery, JobQuery
 from otaclient.reads import ReadSource
 from otaclient.session_backend import SessionBackend
+from otaclient.session_reads import concerning
 from otaclient.transport.http import HttpRequest
 from otaclient.transport.limits import Limits
 from otaclient.transport.retry import RetryPolicy
@@ -24,7 +25,6 @@ from otaclient_enos.failures import classify, classify_token
 from otaclient_enos.files import FilesSigner
 from otaclient_enos.firmware import EnosFirmware
 from otaclient_enos.jobs import EnosJobs
-from otaclient_enos.reads import concerning
 from otaclient_enos.requests import Organisation
 from otaclient_enos.responses import parse_token
 from otaclient_enos.signing import EnosSigner, TokenSigner
@@ -69,6 +69,7 @@ class EnosBackend(SessionBackend[EnosConfig]):
     name = NAME
 
     def __init__(self, config: EnosConfig, session: Session, *, lag: WriteLag | None = None) -> None:
+        session = session.on_corrected_clock() if config.correct_clock_skew else session
         dialect = session.dialect or _dialect(config, session)
         super().__init__(config, session.speaking(dialect))
         self._account = Account(
@@ -162,6 +163,7 @@ def _dialect(config: EnosConfig, session: Session) -> Dialect:
         sign=EnosSigner(config.app_secret),
         classify=classify,
         tokens=TokenCache(service.fetch, session.clock, on_renewed=session.token_renewed),
+        signs_time=True,
     )
 
 
@@ -187,7 +189,7 @@ class _TokenService:
         if old is not None and (old.expires_at is None or self.session.clock.now() < old.expires_at):
             try:
                 return await self._ask(requests.refresh_token(), old.text, deadline)
-            except RateLimitedError:
+            except (RateLimitedError, ServerError):
                 raise  # the other endpoint is behind the same gateway
             except (ApiError, PayloadError):
                 pass  # code 1204, or whatever else speaks against refreshing: a token can still be had anew
@@ -196,9 +198,12 @@ class _TokenService:
     async def _ask(self, request: HttpRequest, old_token: str | None, deadline: float) -> Token:
         config, clock = self.config, self.session.clock
         sign = TokenSigner(app_key=config.app_key, app_secret=config.app_secret, old_token=old_token)
-        asking = self.session.for_tokens(Dialect(endpoint=config.endpoint, sign=sign, classify=classify_token))
+        asking = self.session.for_tokens(
+            Dialect(endpoint=config.endpoint, sign=sign, classify=classify_token, signs_time=True)
+        )
         response = await asking.call(request, deadline=deadline)
-        with concerning(request.operation, self.session.label, attempts=response.attempts):
+        session = self.session
+        with concerning(request.operation, session.label, attempts=response.attempts, redact=session.redact):
             granted = parse_token(request, response)
         now = clock.now()
         life = granted.expire_seconds

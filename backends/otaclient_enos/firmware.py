@@ -5,6 +5,8 @@ from collections.abc import Callable
 from os import PathLike
 from typing import Any, Final
 
+import attrs
+
 from otaclient.downloads import PartialFile, receiving
 from otaclient.errors import (
     ApiError,
@@ -21,6 +23,7 @@ from otaclient.paging import Paged
 from otaclient.protocols import FirmwareContent
 from otaclient.queries import DeviceUpgradeQuery, FirmwareQuery
 from otaclient.reads import PageWindow
+from otaclient.session_reads import concerning
 from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient.unsupported import UnsupportedFirmware
 from otaclient_enos import files, requests, write_requests
@@ -30,7 +33,6 @@ from otaclient_enos.failures import classify
 from otaclient_enos.mapping import firmware_from
 from otaclient_enos.multipart import multipart_body
 from otaclient_enos.new_firmware import check_new_firmware, firmware_fields, sign_method_of
-from otaclient_enos.reads import concerning
 from otaclient_enos.responses import parse_firmware, parse_versions
 from otaclient_enos.uploading import upload_once
 
@@ -119,8 +121,9 @@ class EnosFirmware(UnsupportedFirmware):
                 _check_announced(firmware.checksum, upload)
                 body = multipart_body(firmware_fields(firmware, upload.digest), file_name=upload.name, content=upload)
                 request = write_requests.create_firmware(account.organisation, firmware, body)
-                firmware_id = await upload_once(account, request, firmware, upload, deadline=account.session.deadline())
-            _check_stored(await self._stored(firmware_id), upload)
+                deadline = account.session.deadline()
+                firmware_id = await upload_once(account, request, firmware, upload, deadline=deadline)
+            _check_stored(await self._stored(firmware_id, deadline), upload)
         return firmware_id
 
     async def delete(self, firmware_id: FirmwareId | str, /) -> None:
@@ -181,29 +184,34 @@ class EnosFirmware(UnsupportedFirmware):
         Source: EnOS Connection Service, "V2.1 Download File".
         """
         account = self._account
-        with concerning("firmware.download", account.label):
+        # A vendor's error may come in the place of the file.
+        with concerning("firmware.download", account.label, redact=account.session.redact):
             given: Any = firmware
             if not isinstance(given, Firmware):
                 raise InvalidQueryError(f"the firmware is a {type(given).__name__}: give the record that get returns")
             asset_id = None if device is None else files.asset_of(device)
             request = files.download_file(account.organisation, firmware, asset_id)
+            deadline = account.session.deadline()
             async with receiving(destination, expected_bytes=firmware.size_bytes, progress=progress) as part:
                 if asset_id is None:
-                    asset_id = await self._some_asset(firmware)
+                    asset_id = await self._some_asset(firmware, deadline)
                     request = files.download_file(account.organisation, firmware, asset_id)
-                response = await account.files.fetch(request, part)
-                received = await _checked(part, firmware, request, response)
+                response = await account.files.fetch(request, part, deadline=deadline)
+                with concerning("firmware.download", account.label, attempts=response.attempts):
+                    received = await _checked(part, firmware, request, response)
                 await part.keep()
         return received
 
-    async def _stored(self, firmware_id: FirmwareId) -> Firmware:
+    async def _stored(self, firmware_id: FirmwareId, deadline: float) -> Firmware:
         """Return the record of a new firmware, which may not be there at once."""
         try:
             try:
-                return await self.get(firmware_id)
+                return await self.read(firmware_id, deadline=deadline)
             except NotFoundError:
-                await self._account.lag.settle()
-                return await self.get(firmware_id)
+                account = self._account
+                if account.session.retry.max_attempts <= 1 or not await account.lag.settle_by(deadline):
+                    raise
+                return await self.read(firmware_id, deadline=deadline)
         except OtaError as error:
             error.operation = "firmware.create"
             raise OutcomeUnknownError(
@@ -212,10 +220,11 @@ class EnosFirmware(UnsupportedFirmware):
                 **error.facts(),
             ) from error
 
-    async def _some_asset(self, firmware: Firmware) -> str | None:
+    async def _some_asset(self, firmware: Firmware, deadline: float) -> str | None:
         """Return a device that may have the firmware; ``None`` where there is none."""
         products = None if firmware.product_id is None else (firmware.product_id,)
-        source = self._account.devices(DeviceUpgradeQuery(products=products, owner_id=firmware.owner_id))
+        account = attrs.evolve(self._account, session=self._account.session.until(deadline))
+        source = account.devices(DeviceUpgradeQuery(products=products, owner_id=firmware.owner_id))
         raw = await source.fetch(source.partitions()[0], PageWindow(1, 1))
         return next((row.device_id for row in source.decode(raw).good), None)
 
@@ -261,10 +270,10 @@ async def _checked(
         raise
     if announced is None:
         await _raise_disguised(part, request, response)
-        _log.warning("firmware %s has no digest: its file cannot be verified", firmware.firmware_id)
+        _log.warning("firmware %r has no digest: its file cannot be verified", firmware.firmware_id)
     elif announced.algorithm != "sha256":
         _log.warning(
-            "firmware %s has an %s digest only, which is no protection against forgery; the SHA-256 of the file is %s",
+            "firmware %r has an %s digest only, which is no protection against forgery; the SHA-256 of the file is %s",
             firmware.firmware_id,
             announced.algorithm.upper(),
             received.sha256,

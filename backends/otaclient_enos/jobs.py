@@ -14,6 +14,7 @@ from otaclient.paging import Paged, next_window
 from otaclient.protocols import DeviceReference
 from otaclient.queries import DeviceTaskQuery, JobQuery
 from otaclient.reads import PageFacts, PageWindow, RawPage
+from otaclient.session_reads import concerning
 from otaclient.transport.retry import RetryPolicy
 from otaclient.unsupported import UnsupportedJobs
 from otaclient.watching import wait_for_job, watch_job
@@ -24,7 +25,6 @@ from otaclient_enos.firmware import EnosFirmware
 from otaclient_enos.job_names import fingerprint_in, query_by_fingerprint
 from otaclient_enos.mapping import job_from
 from otaclient_enos.new_jobs import check_target_version
-from otaclient_enos.reads import concerning
 from otaclient_enos.requests import LARGEST_PAGE_SIZE
 from otaclient_enos.responses import parse_created_job, parse_job
 from otaclient_enos.tasks import COUNTED_IN_ORDER, TaskCounts, counts_of, device_keys_of, progress_from, reasons_of
@@ -232,8 +232,9 @@ class EnosJobs(UnsupportedJobs):
             NotFoundError: No such job (code 24404).
             InvalidQueryError: The identifier cannot be right; nothing was sent.
         """
-        job = await self.get(job_id)
-        counts = await self._counts(job.job_id)
+        bounded = EnosJobs(self._account.for_one_call(), self._firmware)
+        job = await bounded.get(job_id)
+        counts = await bounded._counts(job.job_id)
         return progress_from(job.status, counts, as_of=self._account.session.clock.now())
 
     def watch(self, job_id: JobId | str, /, *, interval_seconds: float = POLL_SECONDS) -> AsyncIterator[JobProgress]:

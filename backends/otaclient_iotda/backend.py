@@ -11,6 +11,7 @@ from otaclient.protocols import Backend, BackendPlugin, Capability, DeviceRefere
 from otaclient.queries import DeviceTaskQuery, FirmwareQuery, JobQuery
 from otaclient.reads import ReadSource
 from otaclient.session_backend import SessionBackend
+from otaclient.session_reads import concerning
 from otaclient.transport.http import Signer
 from otaclient.transport.limits import Limiter, Limits
 from otaclient.transport.retry import RetryPolicy
@@ -32,7 +33,6 @@ from otaclient_iotda.firmware import IotdaFirmware
 from otaclient_iotda.jobs import IotdaJobs
 from otaclient_iotda.modules import IotdaModules
 from otaclient_iotda.pace import PacedLimiter, search_pace
-from otaclient_iotda.reads import concerning
 from otaclient_iotda.records import DeviceSearchResult, TargetOutcome
 from otaclient_iotda.responses import parse_token
 from otaclient_iotda.signing import KeySigner, TokenSigner, unsigned
@@ -62,6 +62,7 @@ class IotdaBackend(SessionBackend[IotdaConfig]):
     def __init__(
         self, config: IotdaConfig, session: Session, *, lag: WriteLag | None = None, pace: Limiter | None = None
     ) -> None:
+        session = session.on_corrected_clock() if config.correct_clock_skew else session
         spoken = session if session.dialect is not None else session.speaking(_dialect(config, session))
         clock = session.clock
         super().__init__(config, spoken)
@@ -220,7 +221,7 @@ def _dialect(config: IotdaConfig, session: Session) -> Dialect:
             project_id=config.project_id,
             instance_id=config.instance_id,
         )
-        return Dialect(endpoint=config.endpoint, sign=sign, classify=classify)
+        return Dialect(endpoint=config.endpoint, sign=sign, classify=classify, signs_time=True)
     if isinstance(credentials, TokenCredentials):
         ready = credentials.token
         sign = TokenSigner(project_id=config.project_id, instance_id=config.instance_id, ready_token=ready)
@@ -244,7 +245,8 @@ class _TokenService:
         asking = self.session.for_tokens(Dialect(endpoint=self.user.iam_endpoint, sign=unsigned, classify=classify))
         request = requests.issue_token(self.user, self.project_id)
         response = await asking.call(request, deadline=deadline)
-        with concerning(request.operation, self.session.label, attempts=response.attempts):
+        session = self.session
+        with concerning(request.operation, session.label, attempts=response.attempts, redact=session.redact):
             now = self.session.clock.now()
             granted = parse_token(request, response, now=now)
         return Token(text=granted.text, obtained_at=now, expires_at=granted.expires_at)

@@ -11,6 +11,7 @@ from otaclient.paging import Paged
 from otaclient.protocols import FirmwareContent
 from otaclient.queries import FirmwareQuery
 from otaclient.reconcile import Write, walk
+from otaclient.session_reads import concerning
 from otaclient.transport.retry import RetryPolicy
 from otaclient.unsupported import UnsupportedFirmware
 from otaclient_iotda import requests, write_requests
@@ -18,7 +19,6 @@ from otaclient_iotda.account import Account
 from otaclient_iotda.commands import carry_out
 from otaclient_iotda.mapping import firmware_from
 from otaclient_iotda.new_firmware import is_made_from, package_fields
-from otaclient_iotda.reads import concerning
 from otaclient_iotda.responses import parse_created_package, parse_package
 
 __all__ = ["IotdaFirmware"]

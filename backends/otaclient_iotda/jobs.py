@@ -14,6 +14,7 @@ from otaclient.models import DeviceTask, FirmwareKind, Job, JobId, JobProgress, 
 from otaclient.paging import Paged
 from otaclient.protocols import DeviceReference
 from otaclient.queries import DeviceTaskQuery, JobQuery
+from otaclient.session_reads import concerning
 from otaclient.transport.retry import RetryPolicy
 from otaclient.unsupported import UnsupportedJobs
 from otaclient.watching import wait_for_job, watch_job
@@ -24,7 +25,6 @@ from otaclient_iotda.firmware import IotdaFirmware
 from otaclient_iotda.job_names import fingerprint_in
 from otaclient_iotda.mapping import job_from
 from otaclient_iotda.new_jobs import check_kind, job_fields, kind_of
-from otaclient_iotda.reads import concerning
 from otaclient_iotda.records import TargetOutcome
 from otaclient_iotda.responses import parse_created_task, parse_task
 from otaclient_iotda.tasks import (
@@ -325,12 +325,13 @@ class IotdaJobs(UnsupportedJobs):
     ) -> tuple[TargetOutcome, ...]:
         """Return what was said of each device, after all parts of the list were sent."""
         device_ids = self._account.build(operation, device_ids_of, devices, job_id=job_id)
+        account = self._account.for_one_call()
         outcomes: tuple[TargetOutcome, ...] = ()
         asked = 0
         for part in in_parts(device_ids):
             asked += len(part)
             try:
-                outcomes += await act(self._account, deed, job_id, part, operation=operation)
+                outcomes += await act(account, deed, job_id, part, operation=operation)
             except OtaError as error:
                 if outcomes:
                     said = interrupted(outcomes, asked=asked, total=len(device_ids))

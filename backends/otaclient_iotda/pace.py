@@ -43,3 +43,7 @@ class PacedLimiter(Limiter):
     def pause(self, seconds: float) -> None:
         """Let nobody search for this many seconds; other operations are not concerned."""
         self._pace.pause(seconds)
+
+    def pause_beyond(self, deadline: float) -> float | None:
+        """Return what is left of a pause, of searches or of all operations; see :class:`Limiter`."""
+        return self._pace.pause_beyond(deadline) or self._behind.pause_beyond(deadline)

@@ -1,11 +1,13 @@
 """Which devices are being upgraded: no device says so, so it is told from the jobs that have not ended."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
 import anyio
 import attrs
 
-from otaclient.errors import NotFoundError
+from otaclient.errors import DeadlineExceededError, NotFoundError
 from otaclient.fleet.fetcher import fetch_each
 from otaclient.models import DeviceUpgrade, JobId
 from otaclient.paging import Paged
@@ -106,17 +108,34 @@ class ResolvingReads(IotdaReads[DeviceUpgrade]):
         return f"{super().pushed_down or 'nothing'} ({first})"
 
     async def fetch(self, partition: Partition, window: Window, /) -> RawPage:
-        """Return one page; before the first one, find out which devices are being upgraded.
+        """Return one page; before the first one, find out which devices are being upgraded, all in ``timeout_seconds``.
 
         Raises:
             OtaError: See :meth:`otaclient.transport.session.Session.call`.
         """
+        session = self._session.until(self._session.deadline())
         begins = partition == self.partitions()[0] and isinstance(window, MarkerWindow) and window.marker is None
-        async with self._turn:
+        async with self._turn_within(session):
             known = None if self._anew and begins else self._open
-            self._open = await self._upgrades.read() if known is None else known
+            self._open = await attrs.evolve(self._upgrades, session=session).read() if known is None else known
             others = self._open.requests if known is None else 0
-        return attrs.evolve(await super().fetch(partition, window), other_requests=others)
+        return attrs.evolve(await self._fetch_with(session, partition, window), other_requests=others)
+
+    @asynccontextmanager
+    async def _turn_within(self, session: Session) -> AsyncGenerator[None]:
+        """Wait until nobody else finds out; whoever comes first does it for all."""
+        with anyio.move_on_after(session.deadline() - session.clock.monotonic()) as waiting:
+            await self._turn.acquire()
+        if waiting.cancelled_caught:
+            raise DeadlineExceededError(
+                "timeout_seconds ran out while another page had it found out who is being upgraded",
+                operation=self.operation,
+                backend=session.label,
+            )
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def decode(self, raw: RawPage, /) -> Rows[DeviceUpgrade]:
         """Return all rows of the page, with whether each is being upgraded."""

@@ -1,5 +1,6 @@
 """The two ways to carry out a request: its answer read whole, or handed to a sink while it arrives."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -10,6 +11,10 @@ from otaclient.transport.http import HttpRequest, HttpResponse, Sink, Transport
 from otaclient.transport.retry import Failure, Remedy
 
 __all__ = ["Exchange", "Into", "Whole"]
+
+# So much must have come anew for attempts to be counted from the beginning: a server that hangs up after each byte
+# would otherwise be asked once for every byte.
+_WORTH_ANOTHER_COUNT_BYTES = 64 * 1024
 
 
 class Exchange(Protocol):
@@ -74,13 +79,14 @@ class Into:
         self._transport = transport
         self._sink = sink
         self._idle_seconds = idle_seconds
+        self._until_begun: asyncio.Timeout | None = None
         self.request = request
         self.streamed = False
 
     @property
     def progress(self) -> int:
-        """How many bytes the sink holds."""
-        return self._sink.position
+        """How many parts worth a mention the sink holds."""
+        return self._sink.position // _WORTH_ANOTHER_COUNT_BYTES
 
     def for_attempt(self) -> HttpRequest:
         """Return the request, for the bytes behind those that the sink holds."""
@@ -89,9 +95,10 @@ class Into:
             return self.request
         return self.request.with_headers({"Range": f"bytes={self._sink.position}-"})
 
-    async def send(self, signed: HttpRequest, endpoint: str, seconds_left: float | None) -> HttpResponse:  # noqa: ARG002 - the whole may take longer; each piece may not
-        """Send it; each piece must come within the idle time."""
-        return await self._transport.fetch(signed, self, endpoint=endpoint, idle_seconds=self._idle_seconds)
+    async def send(self, signed: HttpRequest, endpoint: str, seconds_left: float | None) -> HttpResponse:
+        """Send it; the answer must begin within the time that is left, and each piece come within the idle time."""
+        async with asyncio.timeout(seconds_left) as self._until_begun:
+            return await self._transport.fetch(signed, self, endpoint=endpoint, idle_seconds=self._idle_seconds)
 
     def timed_out(self, error: TimeoutError) -> Failure:
         """Return that the answer was lost: another attempt goes on from there."""
@@ -108,6 +115,8 @@ class Into:
 
     async def begin(self, status: int, headers: Mapping[str, str], /) -> bool:
         """Ask the sink, and note its answer."""
+        if self._until_begun is not None:
+            self._until_begun.reschedule(None)
         self.streamed = await self._sink.begin(status, headers)
         return self.streamed
 

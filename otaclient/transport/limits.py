@@ -135,6 +135,10 @@ class Limiter:
         self._paused_until = until
         self._is_free = False
 
+    def pause_beyond(self, deadline: float) -> float | None:
+        """Return how many seconds of a pause are left that ends only after ``deadline``; ``None`` without such one."""
+        return self._paused_until - self._clock.monotonic() if self._paused_until > deadline else None
+
     async def _wait_for_slot(self, deadline: float) -> bool:
         with anyio.move_on_after(deadline - self._clock.monotonic()) as scope:
             await self._slots.take()

@@ -223,7 +223,7 @@ def test_scan_writes_files_whole(run: Run, clean: Path) -> None:
     proof = json.loads((clean / "proof.json").read_text(encoding="utf-8"))
     assert len(rows) == proof["devices"] == DEVICES
     assert proof["verdict"] == "certified"
-    assert sorted(path.name for path in clean.iterdir()) == ["fleet.csv", "proof.json"]
+    assert sorted(path.name for path in clean.iterdir()) == ["fleet.csv", "fleet.csv.certificate.json", "proof.json"]
     run(*words).refused(2, "proof.json exists already", "--force")
     run("devices", "scan", "--backend", "enos", "--out", "fleet.csv").refused(2, "fleet.csv exists already")
     assert run(*words, "--force").code == 0
@@ -250,7 +250,59 @@ def test_interrupted_scan_keeps_what_it_has(run: Run, clean: Path, monkeypatch: 
     assert not (clean / "fleet.jsonl").exists()
     assert all(json.loads(line)["device_id"] for line in (clean / "fleet.jsonl.part").read_text().splitlines())
     proof = json.loads((clean / "proof.json").read_text(encoding="utf-8"))
-    assert (proof["verdict"], proof["reasons"]) == ("uncertain", ["not finished"])
+    assert (proof["verdict"], proof["reasons"]) == ("uncertain", ["interrupted"])
+
+
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize("where", ["standard output", "file"])
+@pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv", "parquet"])
+def test_interrupted_scan_flushes_what_it_has(
+    run: Run, clean: Path, monkeypatch: pytest.MonkeyPatch, form: str, where: str
+) -> None:
+    """In every format: each row that is there is whole, and the certificate says why there are no more."""
+    if form == "parquet" and where == "standard output":
+        pytest.skip("goes to files only")
+    shown = 0
+
+    def interrupt(*_arguments: object) -> None:
+        nonlocal shown
+        shown += 1
+        if shown == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(ProgressBar, "update", interrupt)
+    words = ["devices", "scan", "--backend", "enos", "--certificate", "proof.json"]
+    words += ["--out", f"fleet.{form}"] if where == "file" else ["--format", form]
+    if (form, where) == ("table", "file"):
+        words[-1:] = ["fleet.txt", "--format", "table"]
+    result = run(*words)
+    assert result.code == 130
+    assert result.err.splitlines()[-1] == "interrupted"
+    proof = json.loads((clean / "proof.json").read_text(encoding="utf-8"))
+    assert (proof["verdict"], proof["reasons"]) == ("uncertain", ["interrupted"])
+    if where == "file":
+        (part,) = [path for path in clean.iterdir() if path.name.startswith("fleet") and "certificate" not in path.name]
+        assert part.suffix == ".part"
+        assert _rows_of(part.read_bytes(), form) >= 1
+    else:
+        assert _rows_of(result.out.encode(), form) >= 1
+
+
+def _rows_of(content: bytes, form: str) -> int:
+    """Return how many whole rows there are of what may lack its end."""
+    if form == "parquet":
+        parquet = pytest.importorskip("pyarrow.parquet")
+        return int(parquet.read_table(io.BytesIO(content)).num_rows)
+    lines = content.decode().splitlines()
+    if form == "jsonl":
+        return len([json.loads(line) for line in lines])
+    if form == "json":
+        return len([json.loads(line.strip().rstrip(",")) for line in lines if line.strip().startswith("{")])
+    if form == "csv":
+        rows = list(csv.reader(lines))
+        assert len({len(row) for row in rows}) == 1
+        return len(rows) - 1
+    return len(lines) - 1
 
 
 @pytest.mark.usefixtures("settings")

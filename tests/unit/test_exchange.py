@@ -10,7 +10,13 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from otaclient.errors import IntegrityError, OutcomeUnknownError, ResponseLostError, ServerError
+from otaclient.errors import (
+    DeadlineExceededError,
+    IntegrityError,
+    OutcomeUnknownError,
+    ResponseLostError,
+    ServerError,
+)
 from otaclient.transport.aiohttp_transport import AiohttpTransport
 from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient.transport.options import TransportOptions
@@ -71,11 +77,14 @@ class FileServer:
         self.ignore_range = False
         self.error: int | None = None
         self.stall = False
+        self.late: anyio.Event | None = None
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         wanted = request.headers.get("Range", "")
         self.requests.append((wanted, hashlib.sha256(await request.read()).digest()))
+        if self.late is not None:
+            await self.late.wait()
         if self.error is not None:
             return web.Response(status=self.error, text="no")
         start = 0 if self.ignore_range or not wanted else int(wanted.removeprefix("bytes=").rstrip("-"))
@@ -161,6 +170,67 @@ async def test_a_stalled_download_is_a_lost_answer(files: Any) -> None:
     service.cut_after, service.stall = [1000], True
     with pytest.raises(ResponseLostError, match="nothing came"):
         await session(retry=RetryPolicy.none(), timeout_seconds=0.05).fetch(GET, Memory())
+
+
+class Piecewise(ScriptedTransport):
+    """Gives a long body in pieces, each after some time, and breaks off when told to."""
+
+    def __init__(self, clock: HandClock, breaks: list[int], *, seconds: float) -> None:
+        super().__init__(clock=clock)
+        self.clock = clock
+        self.breaks = breaks
+        self.seconds = seconds
+        self.idle_seconds: list[float | None] = []
+
+    async def fetch(
+        self, request: HttpRequest, sink: Any, /, *, endpoint: str, idle_seconds: float | None
+    ) -> HttpResponse:
+        """Hand over what there is until the next break."""
+        self.idle_seconds.append(idle_seconds)
+        stop = self.breaks.pop(0) if self.breaks else len(CONTENT)
+        if stop:
+            await sink.begin(206 if sink.position else 200, {})
+        while sink.position < stop:
+            self.clock.seconds += self.seconds
+            await sink.write(CONTENT[sink.position : min(stop, sink.position + 100_000)])
+        if stop < len(CONTENT):
+            self.clock.seconds += self.seconds
+            raise ResponseLostError("cut")
+        return HttpResponse(status=200)
+
+
+async def test_a_download_may_last_longer_than_the_time_for_one_piece() -> None:
+    """Also where it breaks off long after it began: after progress there is time for further attempts."""
+    clock, sink = HandClock(), Memory()
+    network = Piecewise(clock, [900_000, 900_000], seconds=8.0)
+    await session_over(network, clock, timeout_seconds=10.0).fetch(GET, sink)
+    assert bytes(sink.data) == CONTENT
+    assert network.idle_seconds == [10.0] * 3
+
+
+async def test_attempts_without_progress_have_one_time_together() -> None:
+    """What bounds the wait for the next piece bounds it over all attempts."""
+    clock = HandClock()
+    network = Piecewise(clock, [0] * 99, seconds=4.0)
+    with pytest.raises(DeadlineExceededError, match="cut"):
+        await session_over(network, clock, timeout_seconds=10.0, retry=RetryPolicy(max_attempts=50)).fetch(
+            GET, Memory()
+        )
+    assert clock.seconds - 1000.0 <= 10.0 + 4.0
+    assert len(network.idle_seconds) <= 3
+
+
+async def test_an_answer_must_begin_in_time(files: Any) -> None:
+    """With what is left of the time, however long a piece may be waited for later."""
+    service, session = files
+    service.late = anyio.Event()
+    began = anyio.current_time()
+    with pytest.raises(ResponseLostError, match="nothing came"):
+        await session(retry=RetryPolicy.none(), timeout_seconds=1000.0).fetch(
+            GET, Memory(), deadline=HandClock().seconds + 0.05
+        )
+    assert anyio.current_time() - began < 100.0
+    service.late.set()
 
 
 async def test_a_sinks_own_error_is_the_calls(files: Any) -> None:

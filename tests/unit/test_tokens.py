@@ -1,14 +1,17 @@
 """One token for all callers."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import anyio
 import anyio.lowlevel
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otaclient.errors import AuthenticationError, DeadlineExceededError, ServerError
+from otaclient.errors import AuthenticationError, DeadlineExceededError, RateLimitedError, ServerError
 from otaclient.transport.tokens import Token, TokenCache
 from support.clock import HandClock
 
@@ -48,7 +51,7 @@ async def test_a_thousand_callers_cause_one_request() -> None:
     got: list[str] = []
 
     async def ask() -> None:
-        got.append(await cache.get(deadline=FOR_EVER))
+        got.append((await cache.get(deadline=FOR_EVER)).text)
 
     async with anyio.create_task_group() as tasks:
         for _ in range(1000):
@@ -61,11 +64,11 @@ async def test_renewal_comes_before_expiry_and_brings_the_old_token() -> None:
     clock = HandClock()
     service = Service(clock)
     cache = TokenCache(service.fetch, clock)
-    assert await cache.get(deadline=FOR_EVER) == "token-1"
+    assert (await cache.get(deadline=FOR_EVER)).text == "token-1"
     clock.seconds += 7200 - 301
-    assert await cache.get(deadline=FOR_EVER) == "token-1"
+    assert (await cache.get(deadline=FOR_EVER)).text == "token-1"
     clock.seconds += 2
-    assert await cache.get(deadline=FOR_EVER) == "token-2"
+    assert (await cache.get(deadline=FOR_EVER)).text == "token-2"
     assert [old and old.text for old in service.requests] == [None, "token-1"]
 
 
@@ -91,7 +94,8 @@ async def test_a_dead_token_is_fetched_anew_and_a_late_report_changes_nothing() 
     cache.invalidate(first)
     second = await cache.get(deadline=FOR_EVER)
     cache.invalidate(first)
-    assert await cache.get(deadline=FOR_EVER) == second == "token-2"
+    assert (await cache.get(deadline=FOR_EVER)) is second
+    assert second.text == "token-2"
     assert service.requests == [None, None]
 
 
@@ -115,7 +119,7 @@ async def test_a_failure_is_everybodys_answer_but_not_the_next_callers() -> None
         service.gate.set()
     assert (len(errors), len(set(map(id, errors))), len(service.requests)) == (100, 100, 1)
     service.error = None
-    assert await cache.get(deadline=FOR_EVER) == "token-2"
+    assert (await cache.get(deadline=FOR_EVER)).text == "token-2"
 
 
 async def test_a_cancelled_leader_is_replaced() -> None:
@@ -132,7 +136,7 @@ async def test_a_cancelled_leader_is_replaced() -> None:
             await cache.get(deadline=FOR_EVER)
 
     async def follow() -> None:
-        got.append(await cache.get(deadline=FOR_EVER))
+        got.append((await cache.get(deadline=FOR_EVER)).text)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(lead)
@@ -158,7 +162,7 @@ async def test_a_leaders_deadline_is_its_own() -> None:
         service.error = None
 
     async def follow() -> None:
-        got.append(await cache.get(deadline=FOR_EVER))
+        got.append((await cache.get(deadline=FOR_EVER)).text)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(lead)
@@ -178,6 +182,163 @@ async def test_waiting_for_another_flight_ends_at_the_deadline() -> None:
         with pytest.raises(DeadlineExceededError, match="access token"):
             await cache.get(deadline=clock.seconds + 0.01)
         service.gate.set()
+
+
+async def test_a_token_that_comes_again_is_another_one() -> None:
+    """EnOS gives the same text until it expires: a late report about an earlier fetch of it kills nothing either."""
+    clock = HandClock()
+    requests: list[Token | None] = []
+
+    async def fetch(old: Token | None, _deadline: float) -> Token:
+        requests.append(old)
+        return Token(text="same", obtained_at=clock.now(), expires_at=None)
+
+    cache = TokenCache(fetch, clock)
+    first = await cache.get(deadline=FOR_EVER)
+    cache.invalidate(first)
+    second = await cache.get(deadline=FOR_EVER)
+    cache.invalidate(first)
+    assert (await cache.get(deadline=FOR_EVER)) is second
+    assert len(requests) == 2
+
+
+class Flights:
+    """A token service whose flights land when, and as, a test says."""
+
+    def __init__(self) -> None:
+        self.led_until: list[float] = []
+        self.landing: list[asyncio.Future[Token]] = []
+
+    async def fetch(self, _old: Token | None, deadline: float) -> Token:
+        """Wait for the landing."""
+        self.led_until.append(deadline)
+        self.landing.append(asyncio.get_running_loop().create_future())
+        return await self.landing[-1]
+
+
+@attrs.define
+class Crowd:
+    """Callers of one cache, each with a deadline of its own, and what became of them."""
+
+    cache: TokenCache
+    got: list[str] = attrs.field(factory=list[str])
+    errors: list[Exception] = attrs.field(factory=list[Exception])
+
+    async def ask(self, deadline: float) -> None:
+        """Ask, and note what comes."""
+        try:
+            self.got.append((await self.cache.get(deadline=deadline)).text)
+        except Exception as error:  # noqa: BLE001 - each test looks at what came
+            self.errors.append(error)
+
+
+TOKEN = Token(text="token", obtained_at=START, expires_at=None)
+
+
+async def test_after_a_cancelled_leader_who_has_the_most_time_leads_alone() -> None:
+    """One new flight, however many wait; what it brings is everybody's."""
+    clock, flights = HandClock(), Flights()
+    crowd = Crowd(TokenCache(flights.fetch, clock))
+    leader = asyncio.create_task(crowd.ask(clock.seconds + 500))
+    async with anyio.create_task_group() as tasks:
+        await anyio.wait_all_tasks_blocked()
+        for number in range(200):
+            tasks.start_soon(crowd.ask, clock.seconds + 100 + number)
+        await anyio.wait_all_tasks_blocked()
+        leader.cancel()
+        await anyio.wait_all_tasks_blocked()
+        assert flights.led_until == [clock.seconds + 500, clock.seconds + 299]
+        flights.landing[1].set_result(TOKEN)
+    assert (len(crowd.got), crowd.errors, len(flights.landing)) == (200, [], 2)
+
+
+async def test_after_a_leader_without_time_only_those_with_more_go_on() -> None:
+    """Whoever has no more time than the leader fares as it did; of the others, the one with the most time leads."""
+    clock, flights = HandClock(), Flights()
+    crowd = Crowd(TokenCache(flights.fetch, clock))
+    async with anyio.create_task_group() as tasks:
+        for seconds in (100, *range(50, 250)):
+            tasks.start_soon(crowd.ask, clock.seconds + seconds)
+        await anyio.wait_all_tasks_blocked()
+        flights.landing[0].set_exception(DeadlineExceededError("the next attempt would come too late"))
+        await anyio.wait_all_tasks_blocked()
+        assert len(crowd.errors) == 1 + 51
+        assert len(set(map(id, crowd.errors))) == len(crowd.errors)
+        assert flights.led_until == [clock.seconds + 100, clock.seconds + 249]
+        # It has as little luck, and nobody else has more time: that was the last flight.
+        flights.landing[1].set_exception(DeadlineExceededError("the next attempt would come too late"))
+    assert (len(crowd.errors), crowd.got, len(flights.landing)) == (201, [], 2)
+
+
+async def test_an_heir_that_gives_up_hands_on() -> None:
+    """A waiter that is to lead, but is cancelled or out of time in that moment, leaves the lead to the next."""
+    clock, flights = HandClock(), Flights()
+    crowd = Crowd(TokenCache(flights.fetch, clock))
+    leader, heir, last = [asyncio.create_task(crowd.ask(clock.seconds + seconds)) for seconds in (10, 90, 50)]
+    await anyio.wait_all_tasks_blocked()
+    leader.cancel()
+    heir.cancel()  # it learns of that only after the leader has told it to go on
+    await anyio.wait_all_tasks_blocked()
+    assert flights.led_until == [clock.seconds + 10, clock.seconds + 50]
+    flights.landing[1].set_result(TOKEN)
+    await last
+    assert (crowd.got, crowd.errors) == (["token"], [])
+
+
+async def test_a_waiter_that_is_cancelled_is_forgotten() -> None:
+    """The others get what the flight brings, and a lead that nobody wants is nobody's."""
+    clock, flights = HandClock(), Flights()
+    crowd = Crowd(TokenCache(flights.fetch, clock))
+    leader, waiter = [asyncio.create_task(crowd.ask(FOR_EVER)) for _ in range(2)]
+    await anyio.wait_all_tasks_blocked()
+    waiter.cancel()
+    await anyio.wait_all_tasks_blocked()
+    leader.cancel()
+    await anyio.wait_all_tasks_blocked()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(crowd.ask, FOR_EVER)
+        await anyio.wait_all_tasks_blocked()
+        flights.landing[1].set_result(TOKEN)
+    assert (crowd.got, len(flights.landing)) == (["token"], 2)
+
+
+async def test_a_bug_is_everybodys_error_too() -> None:
+    """What is no error of ours ends the flight for all that wait, and nothing hangs."""
+    flights = Flights()
+    crowd = Crowd(TokenCache(flights.fetch, HandClock()))
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(crowd.ask, FOR_EVER)
+        await anyio.wait_all_tasks_blocked()
+        flights.landing[0].set_exception(KeyError("accessToken"))
+    assert ([type(error) for error in crowd.errors], len(flights.landing)) == ([KeyError] * 5, 1)
+
+
+@pytest.mark.parametrize("error", [RateLimitedError, ServerError, DeadlineExceededError])
+async def test_a_pause_that_the_service_asks_for_is_everybodys(error: type[Any]) -> None:
+    """Nobody asks before it is over; whoever has no time for it learns at once how long it is."""
+    clock = HandClock()
+    service = Service(clock)
+    service.error = error("too many", retry_after_seconds=60.0)
+    cache = TokenCache(service.fetch, clock)
+    with pytest.raises(error):
+        await cache.get(deadline=clock.seconds + 30)
+    clock.seconds += 20
+    with pytest.raises(DeadlineExceededError, match=r"a pause, which ends in 40\.0 s, beyond") as caught:
+        await cache.get(deadline=clock.seconds + 30)
+    assert (caught.value.retry_after_seconds, clock.slept, len(service.requests)) == (40.0, [], 1)
+    service.error = None
+    assert (await cache.get(deadline=clock.seconds + 41)).text == "token-2"
+    assert clock.slept == [40.0]
+
+
+async def test_a_service_that_ignores_the_deadline_is_left() -> None:
+    """Whatever fetches the token, its caller has no longer than its own time."""
+    flights = Flights()
+    clock = HandClock()
+    cache = TokenCache(flights.fetch, clock)
+    with pytest.raises(DeadlineExceededError, match="access token"):
+        await cache.get(deadline=clock.seconds + 0.001)
 
 
 async def test_failures_without_a_wait_are_not_remembered() -> None:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+import anyio
 import pytest
 
 from otaclient.errors import DeadlineExceededError, InvalidQueryError
 from otaclient.models import JobProgress, JobStatus
-from otaclient.transport.settling import WriteLag
 from otaclient.watching import is_step_back, wait_for_job, watch_job
 from support.clock import HandClock
 
@@ -132,13 +132,56 @@ async def test_waiting_ends_at_the_deadline() -> None:
         await waited(at(1), at(2), timeout=12)
 
 
-async def test_settling_waits_out_the_rest_of_the_lag() -> None:
-    """After a write a reader waits as long as is left, and no longer; without a write not at all."""
+async def never() -> Any:
+    """Wait for ever."""
+    await anyio.sleep_forever()
+
+
+@pytest.mark.parametrize(
+    ("progress", "said"),
+    [
+        ([], "nothing was heard of the job within 0.01 s"),
+        ([at(1)], "the job has not ended within 0.01 s, and goes on; it is running: 10 total"),
+        ([END], "why devices failed could not be read within 0.01 s; the job has ended: .*10 total"),
+    ],
+)
+async def test_a_reading_that_hangs_does_not_outlast_the_deadline(progress: list[JobProgress], said: str) -> None:
+    """Whatever a client allows for one call: who waits for so long waits no longer."""
+    left = list(progress)
+
+    async def read() -> JobProgress:
+        return left.pop(0) if left else await never()
+
+    with pytest.raises(DeadlineExceededError, match=said):
+        await wait_for_job(
+            read,
+            read_failures=never,
+            timeout_seconds=0.01,
+            interval_seconds=0.001,
+            read_lag_seconds=LAG,
+            clock=HandClock(),
+            roll=lambda: 0.5,
+        )
+
+
+async def test_the_last_reading_ends_by_the_deadline() -> None:
+    """It begins so much earlier as the one before it took."""
     clock = HandClock()
-    lag = WriteLag(2.0, clock)
-    await lag.settle()
-    lag.wrote()
-    clock.seconds += 0.5
-    await lag.settle()
-    await lag.settle()
-    assert clock.slept == [1.5]
+    began: list[float] = []
+
+    async def read() -> JobProgress:
+        began.append(clock.seconds - 1000.0)
+        clock.seconds += 1.5
+        return at(1)
+
+    with pytest.raises(DeadlineExceededError):
+        await wait_for_job(
+            read,
+            read_failures=never,
+            timeout_seconds=12,
+            interval_seconds=5,
+            read_lag_seconds=LAG,
+            clock=clock,
+            roll=lambda: 0.5,
+        )
+    assert (began, clock.seconds) == ([0.0, 6.5, 10.5], 1012.0)

@@ -74,6 +74,7 @@ class EnosEmulator(EmulatorServer):
         create_starts_job: bool = CREATE_STARTS_JOB,
         files_need_device: bool = True,
         files_know_ranges: bool = True,
+        largest_clock_skew_seconds: float | None = None,
     ) -> None:
         """Prepare an emulator; nothing is bound before it is started.
 
@@ -97,6 +98,7 @@ class EnosEmulator(EmulatorServer):
             create_starts_job: Whether a new job begins by itself: not documented.
             files_need_device: Whether a download must name a device, as the documentation has it.
             files_know_ranges: Whether a download can begin in the middle of a file: not documented.
+            largest_clock_skew_seconds: How far the time in a signature may be off: not documented; ``None`` takes any.
 
         Raises:
             ValueError: The read lag is negative.
@@ -120,7 +122,12 @@ class EnosEmulator(EmulatorServer):
         self._strict_methods = strict_methods
         self._token_status = "stauts" if misspelled_token_status else "status"
         self._expiry_carrier = expiry_carrier
-        self._tokens = TokenIssuer(app_key=app_key, app_secret=app_secret, clock=self.clock)
+        self._tokens = TokenIssuer(
+            app_key=app_key,
+            app_secret=app_secret,
+            clock=self.clock,
+            largest_skew_seconds=largest_clock_skew_seconds,
+        )
         self._files_need_device = files_need_device
         self._files_know_ranges = files_know_ranges
         self._service = Service(server=self, org_id=org_id, create_starts_job=create_starts_job)

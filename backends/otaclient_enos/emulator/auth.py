@@ -64,10 +64,13 @@ class TokenFailure:
 class TokenIssuer:
     """The token service of one application."""
 
-    def __init__(self, *, app_key: str, app_secret: str, clock: Clock) -> None:
+    def __init__(
+        self, *, app_key: str, app_secret: str, clock: Clock, largest_skew_seconds: float | None = None
+    ) -> None:
         self._app_key = app_key
         self._app_secret = app_secret
         self._clock = clock
+        self._largest_skew_seconds = largest_skew_seconds
         self._used: OrderedDict[str, None] = OrderedDict()
         self._ends_at_ms: OrderedDict[str, int] = OrderedDict()
         self._current: str | None = None
@@ -109,6 +112,8 @@ class TokenIssuer:
         given = headers.get("apim-signature", "")
         if token not in self._ends_at_ms or not (timestamp.isascii() and timestamp.isdigit()):
             return Admission.REFUSED
+        if self._is_skewed(timestamp):
+            return Admission.REFUSED
         signed = b"" if headers.get("Content-Type", "").lower().startswith("multipart/") else body
         wanted = signature_of(token=token, query=query, body=signed, timestamp=timestamp, app_secret=self._app_secret)
         if not hmac.compare_digest(wanted.encode(), given.encode("utf-8", "surrogateescape")):
@@ -127,7 +132,8 @@ class TokenIssuer:
             if _is_empty(fields.get(name)):
                 return TokenFailure(_EMPTY_PARAMETER, f"{name} is empty")
         app_key, encryption, timestamp = fields["appKey"], fields["encryption"], fields["timestamp"]
-        if not (isinstance(app_key, str) and isinstance(encryption, str) and _is_timestamp(timestamp)):
+        is_valid = isinstance(app_key, str) and isinstance(encryption, str) and _is_timestamp(timestamp)
+        if not is_valid or self._is_skewed(timestamp):
             return TokenFailure(_INVALID_PARAMETER, "invalid parameter")
         if app_key != self._app_key:
             return TokenFailure(_UNKNOWN_APP_KEY, "appKey does not exist")
@@ -140,6 +146,11 @@ class TokenIssuer:
         if len(self._used) > _REMEMBERED:
             self._used.popitem(last=False)
         return None
+
+    def _is_skewed(self, timestamp: str | int) -> bool:
+        # Neither how far a timestamp may be off is documented, nor what is said of one that is farther.
+        largest = self._largest_skew_seconds
+        return largest is not None and abs(int(timestamp) - self._clock.now_ms()) > largest * 1000
 
     def _issue(self) -> None:
         self._current = f"APP_PORTAL_S_{secrets.token_hex(16)}"

@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 
 from otaclient.emulator import Clock, EmulatorServer, Fleet, JobPlan
+from otaclient.emulator.refusals import EngineRefusal
 from otaclient.models import DeviceTask, DeviceUpgrade, Firmware, Job
 from otaclient_iotda.config import AkSkCredentials, AuthKind, IotdaConfig, PasswordCredentials, TokenCredentials
 from otaclient_iotda.emulator import expected, render
@@ -374,7 +375,7 @@ class IotdaEmulator(EmulatorServer):
             try:
                 parameters = query_parameters(request.raw_path.partition("?")[2])
                 call = Call(identifiers=request.match_info, parameters=parameters, body=body, now=self._now())
-                answer = operation(call)
+                answer = _carried_out(operation, call)
             except ParameterError as error:
                 return self._refuse(request, Refusal(status=400, code=error.code, message=error.message))
             except Refused as error:
@@ -404,3 +405,10 @@ class IotdaEmulator(EmulatorServer):
         if isinstance(answer, IamRefusal):
             return self._reply(request, body, status=answer.status)
         return self._reply(request, body, status=HTTPStatus.CREATED, token=answer.token)
+
+
+def _carried_out(operation: _Operation, call: Call) -> Answer:
+    try:
+        return operation(call)
+    except EngineRefusal:  # a device went on between the look at it and the deed, which changed nothing: look again
+        return operation(call)
