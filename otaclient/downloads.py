@@ -6,6 +6,7 @@ Everything that touches the disk runs in a worker thread, in pieces, and no file
 import logging
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from anyio import to_thread
 from otaclient.errors import IntegrityError, InvalidQueryError, OtaError, PayloadError
 from otaclient.files import PIECE_BYTES, hasher, path_text, reason_of
 from otaclient.models import Checksum, DownloadedFirmware
+from otaclient.threads import in_thread
 
 __all__ = ["PartialFile", "ProgressListener", "checked_destination", "receiving"]
 
@@ -24,6 +26,9 @@ _log = logging.getLogger(__name__)
 
 # What a gateway says when it should have sent a file: never firmware.
 _MESSAGE_TYPES: Final = ("application/json", "application/problem+json", "text/")
+
+# What comes without an announced size has to end somewhere. The largest firmware that a vendor takes has 100 MiB.
+_MOST_UNANNOUNCED_BYTES: Final = 1024**3
 
 ProgressListener = Callable[[int, int | None], object]
 """Called with the bytes so far and the size that was announced."""
@@ -64,14 +69,15 @@ async def receiving(
         progress: Called with the bytes so far and the expected size; its exceptions are logged, never raised.
 
     Raises:
-        InvalidQueryError: Nothing can be written there.
+        InvalidQueryError: Nothing can be written there, or not as much.
     """
     final = await to_thread.run_sync(checked_destination, destination)
+    await to_thread.run_sync(_check_room, final, expected_bytes)
     # A name of our own beside the destination: a rename is only atomic within one file system.
     part = final.with_name(f".{secrets.token_hex(8)}.part")
     try:
         try:
-            await to_thread.run_sync(lambda: part.open("xb").close())
+            await in_thread(lambda: part.open("xb").close())
         except OSError as error:
             raise InvalidQueryError(f"the destination {final} cannot be written: {reason_of(error)}") from error
         yield PartialFile(part, final, expected_bytes=expected_bytes, progress=progress)
@@ -141,6 +147,11 @@ class PartialFile:
                 f"more than the {self._expected_bytes} bytes came that the vendor announces for the file; "
                 f"{self._final} was not touched"
             )
+        if self._size > _MOST_UNANNOUNCED_BYTES and self._expected_bytes is None:
+            raise IntegrityError(
+                f"more than {_MOST_UNANNOUNCED_BYTES} bytes came of a file without an announced size; "
+                f"{self._final} was not touched"
+            )
         if self._progress is not None:
             self._tell(self._progress)
 
@@ -204,9 +215,24 @@ class PartialFile:
     async def _on_disk(self, action: Callable[[], Any]) -> Any:
         """Do what blocks; an error of the disk must not look like one of the network, which is tried again."""
         try:
-            return await to_thread.run_sync(action)
+            return await in_thread(action)
         except OSError as error:
             raise OtaError(f"{self._final} cannot be written: {reason_of(error)}") from error
+
+
+def _check_room(final: Path, expected_bytes: int | None) -> None:
+    """Refuse what would only fill the disk."""
+    if expected_bytes is None:
+        return
+    try:
+        free_bytes = shutil.disk_usage(final.parent).free
+    except OSError:  # writing will tell
+        return
+    if expected_bytes > free_bytes:
+        raise InvalidQueryError(
+            f"the destination {final}: the vendor announces {expected_bytes} bytes, but there is room for "
+            f"{free_bytes} only"
+        )
 
 
 def _digests_of(path: Path, algorithms: set[str]) -> dict[str, str]:

@@ -19,7 +19,8 @@
     │   ├── RateLimitedError          throttled before execution
     │   └── ServerError               the vendor failed
     ├── PayloadError                  the answer is not what the vendor documents
-    └── IntegrityError                bytes that do not have the announced size or digest
+    ├── IntegrityError                bytes that do not have the announced size or digest
+    └── ResultFileError               a file of scanned devices that cannot be read as one
 
 No exception of aiohttp, cattrs or msgspec leaves the library: the original is the ``__cause__``. Messages name the
 operation and the identifiers, never a secret. All errors can be pickled and copied.
@@ -43,6 +44,7 @@ __all__ = [
     "RateLimitedError",
     "RequestNotSentError",
     "ResponseLostError",
+    "ResultFileError",
     "ServerError",
     "TransportError",
     "UnsupportedOperationError",
@@ -238,3 +240,7 @@ class PayloadError(OtaError):
 
 class IntegrityError(OtaError):
     """Bytes that do not have the announced size or digest."""
+
+
+class ResultFileError(OtaError):
+    """A file of scanned devices that cannot be read: of another kind, of a newer version, cut off, or damaged."""

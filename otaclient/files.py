@@ -9,8 +9,9 @@ import stat
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import attrs
 from anyio import to_thread
@@ -18,6 +19,7 @@ from anyio import to_thread
 from otaclient.errors import IntegrityError, InvalidQueryError
 from otaclient.models import Checksum
 from otaclient.protocols import FirmwareContent
+from otaclient.threads import in_thread
 
 __all__ = [
     "DIGEST_ALGORITHMS",
@@ -196,28 +198,33 @@ def _measured(path: Path, algorithm: str, rules: ContentRules) -> Upload:
 @asynccontextmanager
 async def _spooled(content: AsyncIterable[Any], rules: ContentRules) -> AsyncGenerator[Path]:
     """Write content that comes in pieces to a temporary file, because its digest must be known before it is sent."""
+    made: list[tuple[BinaryIO, Path]] = []
     try:
-        descriptor, name = await to_thread.run_sync(_temporary_file)
-    except OSError as error:
-        raise InvalidQueryError(f"no temporary file can be made for the content: {reason_of(error)}") from error
-    path = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+        try:
+            await in_thread(lambda: made.append(_temporary_file()))
+        except OSError as error:
+            raise InvalidQueryError(f"no temporary file can be made for the content: {reason_of(error)}") from error
+        file, path = made[0]
+        with file:
             size_bytes = 0
             async for piece in content:
                 if not isinstance(piece, bytes):
                     raise InvalidQueryError(f"the content gave a {type(piece).__name__}: every piece must be bytes")
                 size_bytes += len(piece)
                 _check_size(max(size_bytes, 1), "the content", rules)
-                await to_thread.run_sync(file.write, piece)
+                await in_thread(partial(file.write, piece))
         _check_size(size_bytes, "the content", rules)
         yield path
     finally:
-        path.unlink(missing_ok=True)  # noqa: ASYNC240 - at once, also when the task was cancelled
+        # At once, also when the task was cancelled, even while the file was being made.
+        for file, path in made:
+            file.close()
+            path.unlink(missing_ok=True)
 
 
-def _temporary_file() -> tuple[int, str]:
-    return tempfile.mkstemp(prefix="otaclient-")
+def _temporary_file() -> tuple[BinaryIO, Path]:
+    descriptor, name = tempfile.mkstemp(prefix="otaclient-")
+    return os.fdopen(descriptor, "wb"), Path(name)
 
 
 def path_text(given: Any, *, name: str) -> str:

@@ -15,11 +15,15 @@ import msgspec
 from cattrs.gen import make_dict_structure_fn, override
 
 from otaclient.errors import OtaError, PayloadError
+from otaclient.secret import Revealed
 from otaclient.transport.http import HttpRequest, HttpResponse, excerpt_of
 
-__all__ = ["camel_case", "decode_json", "encode_json", "structure", "structure_rows", "wire_converter"]
+__all__ = ["camel_case", "decode_json", "encode_json", "shallow", "structure", "structure_rows", "wire_converter"]
 
 _T = TypeVar("_T")
+# What is kept as it came is frozen, compared, printed and pickled later on, level by level: the interpreter's own limit
+# would then strike anywhere. No vendor's record has more than a handful of levels.
+_DEEPEST = 64
 _PRIMITIVES = (str, int, float, bool, type(None))
 _JSON_NAMES: dict[type, str] = {
     str: "text",
@@ -40,7 +44,14 @@ def camel_case(name: str) -> str:
 
 def encode_json(value: Any) -> bytes:
     """Return compact JSON as UTF-8 bytes, to be signed and sent as they are."""
-    return msgspec.json.encode(value)
+    return msgspec.json.encode(value, enc_hook=_plain_text)
+
+
+def _plain_text(value: Any) -> str:
+    # A secret text is one of a class of its own, and in a request's body as good as any other.
+    if isinstance(value, Revealed):
+        return str(value)
+    raise TypeError(f"a {type(value).__name__} is no JSON value")
 
 
 def decode_json(request: HttpRequest, response: HttpResponse) -> Any:
@@ -140,6 +151,26 @@ def structure_rows(
             fault.__cause__ = error
             errors.append(fault)
     return rows, errors
+
+
+def shallow(value: Any) -> Any:
+    """Return a JSON value that is to be kept as it came.
+
+    Raises:
+        ValueError: It is nested deeper than any record.
+    """
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return value
+    raise ValueError(f"it is nested deeper than {_DEEPEST} levels")
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value).values()
+    return value if isinstance(value, list) else ()  # pyright: ignore[reportUnknownVariableType]
 
 
 def problems_of(error: Exception, path: str = "$") -> tuple[str, ...]:

@@ -9,7 +9,6 @@ Access Token", "Invoking API with Access Token", "Exception Handling".
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -28,7 +27,7 @@ from otaclient.errors import (
     ServerError,
 )
 from otaclient.structuring import decode_json
-from otaclient.transport.http import HttpRequest, HttpResponse, excerpt_of, retry_after_seconds
+from otaclient.transport.http import HttpRequest, HttpResponse, excerpt_of, http_date, retry_after_seconds
 from otaclient.transport.retry import Failure, Remedy
 
 __all__ = ["classify", "classify_token", "whole_number"]
@@ -275,8 +274,4 @@ def _redirected(request: HttpRequest, response: HttpResponse) -> ApiError:
 
 def _answered_at(response: HttpResponse) -> datetime:
     """Return when the answer was written by the vendor's clock: a date in ``Retry-After`` is meant by that clock."""
-    try:
-        instant = parsedate_to_datetime(response.headers.get("date", ""))
-    except ValueError:
-        return datetime.now(UTC)
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+    return http_date(response.headers.get("date", "")) or datetime.now(UTC)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from otaclient.structuring import camel_case, wire_converter, wire_name
+from otaclient.structuring import camel_case, shallow, wire_converter, wire_name
 
 __all__ = [
     "CONVERTER",
@@ -234,9 +234,9 @@ class VersionsAnswer:
 
 CONVERTER: Final = wire_converter(rename=camel_case)
 CONVERTER.register_structure_hook(
-    FirmwareRecord, lambda raw, _: FirmwareRecord(CONVERTER.structure(raw, FirmwareInfo), raw)
+    FirmwareRecord, lambda raw, _: FirmwareRecord(CONVERTER.structure(raw, FirmwareInfo), shallow(raw))
 )
-CONVERTER.register_structure_hook(JobRecord, lambda raw, _: JobRecord(CONVERTER.structure(raw, JobInfo), raw))
+CONVERTER.register_structure_hook(JobRecord, lambda raw, _: JobRecord(CONVERTER.structure(raw, JobInfo), shallow(raw)))
 
 
 def keys_of(struct: type[Any]) -> dict[str, str]:

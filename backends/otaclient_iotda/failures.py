@@ -7,8 +7,7 @@ Sources: Huawei Cloud IoTDA API reference, "Error Codes" and "Status Codes"; Hua
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -21,11 +20,12 @@ from otaclient.errors import (
     ConflictError,
     InvalidQueryError,
     NotFoundError,
+    PayloadError,
     PermissionDeniedError,
     RateLimitedError,
     ServerError,
 )
-from otaclient.transport.http import HttpRequest, HttpResponse, excerpt_of, retry_after_seconds
+from otaclient.transport.http import HttpRequest, HttpResponse, excerpt_of, http_date, retry_after_seconds
 from otaclient.transport.retry import Failure, Remedy
 from otaclient_iotda.signing import DERIVED_ALGORITHM, PLAIN_ALGORITHM
 
@@ -117,6 +117,8 @@ def classify(request: HttpRequest, response: HttpResponse, /, *, ready_token: bo
         response: Any answer.
         ready_token: Whether the token was given ready, and so cannot be renewed.
     """
+    if _is_foreign(request, response):
+        return _not_answered(request, response)
     if 300 <= response.status < 400:
         return Failure(error=_redirected(response))
     if response.status < 300 and not _may_be_error(response.body):
@@ -124,6 +126,10 @@ def classify(request: HttpRequest, response: HttpResponse, /, *, ready_token: bo
     envelope = _envelope(request, response)
     if response.status < 300 and envelope.code is None:
         return None
+    return _refusal(request, response, envelope, ready_token=ready_token)
+
+
+def _refusal(request: HttpRequest, response: HttpResponse, envelope: _Envelope, *, ready_token: bool) -> Failure:
     code = envelope.code or ""
     if response.status == 429 or code in _THROTTLED:
         return _throttled(request, response, envelope)
@@ -134,6 +140,28 @@ def classify(request: HttpRequest, response: HttpResponse, /, *, ready_token: bo
     hint = _READY_HINT if dead_token and ready_token else _hint(request, code)
     error = kind(_message(kind, request, response, envelope, hint), **_facts(response, envelope))
     return Failure(error=error, remedy=Remedy.RENEW_TOKEN if dead_token else Remedy.RAISE)
+
+
+def _is_foreign(request: HttpRequest, response: HttpResponse) -> bool:
+    """Tell whether a good status can come only from something before the service, which says nothing of a write.
+
+    Who reads an answer notices by itself. But a deletion has none, and every page of a captive portal would do for one.
+    """
+    if response.status < 200:  # such as 101, after which no answer in HTTP follows
+        return True
+    if request.method != "DELETE" or response.status >= 300:
+        return False
+    return bool(response.body.strip()) and not isinstance(_json(response.body), dict)
+
+
+def _not_answered(request: HttpRequest, response: HttpResponse) -> Failure:
+    error = PayloadError(
+        "the answer is none of IoTDA, whatever its status: check endpoint",
+        excerpt=None if request.operation in SECRET_BODIES else excerpt(request, response),
+        status=response.status,
+        request_id=response.headers.get("x-request-id"),
+    )
+    return Failure(error=error, remedy=Remedy.RAISE if request.idempotent else Remedy.REPEAT)
 
 
 def _throttled(request: HttpRequest, response: HttpResponse, envelope: _Envelope) -> Failure:
@@ -220,14 +248,11 @@ def _redirected(response: HttpResponse) -> ApiError:
 
 def _advised_wait(response: HttpResponse) -> float | None:
     """Return the advised wait; a date is measured by the server's own clock, and without one means nothing."""
-    try:
-        served_at = parsedate_to_datetime(response.headers.get("date", ""))
-    except ValueError:
-        served_at = None
-    if served_at is None:
-        text = response.headers.get("retry-after", "").strip()
-        return float(text) if text.isascii() and text.isdigit() else None
-    return retry_after_seconds(response, now=served_at if served_at.tzinfo else served_at.replace(tzinfo=UTC))
+    served_at = http_date(response.headers.get("date", ""))
+    is_date = not response.headers.get("retry-after", "").strip().isdigit()
+    if is_date and served_at is None:
+        return None
+    return retry_after_seconds(response, now=served_at or datetime.now(UTC))
 
 
 # --- the shapes of an error ------------------------------------------------------------------------------------------
@@ -258,12 +283,17 @@ def _may_be_error(body: bytes) -> bool:
     return b'"error' in body  # what every code's key begins with; once through a large page is enough
 
 
+def _json(body: bytes) -> Any:
+    """Return a body's JSON; ``None`` for what is none."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 def _envelope(request: HttpRequest, response: HttpResponse) -> _Envelope:
     header_id = response.headers.get("x-request-id")
-    try:
-        body = msgspec.json.decode(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _Envelope(request_id=header_id)
+    body = _json(response.body)
     if not isinstance(body, dict):
         return _Envelope(request_id=header_id)
     top = cast("dict[str, Any]", body)

@@ -13,7 +13,7 @@ import msgspec
 from otaclient.decoding import FastRows, straight_rows, twin_rows
 from otaclient.errors import PayloadError
 from otaclient.reads import PageFacts, Rows
-from otaclient.structuring import decode_json, structure, structure_rows, wire_converter
+from otaclient.structuring import decode_json, shallow, structure, structure_rows, wire_converter
 from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient_iotda import wire
 from otaclient_iotda.failures import SECRET_BODIES, classify, excerpt
@@ -263,6 +263,8 @@ def parse_count(request: HttpRequest, response: HttpResponse) -> int:
 # How long a token lives that does not say so.
 # Source: Huawei Cloud IAM, "Obtaining a User Token Through Password Authentication".
 _TOKEN_LIFE: Final = timedelta(hours=24)
+# Beyond this a life span is a mistake, and may be more than a datetime can hold.
+_LONGEST_LIFE: Final = timedelta(days=3650)
 
 
 @attrs.frozen(kw_only=True)
@@ -289,12 +291,23 @@ def parse_token(request: HttpRequest, response: HttpResponse, *, now: datetime) 
             status=response.status,
             request_id=response.headers.get("x-request-id"),
         )
-    info = _parse(wire.TokenAnswer, request, response).token
+    if not text.isascii() or not text.isprintable():
+        raise PayloadError(
+            "the X-Subject-Token header of the identity service holds characters that no request can carry",
+            operation=request.operation,
+            status=response.status,
+            request_id=response.headers.get("x-request-id"),
+        )
+    return GrantedToken(text=text, expires_at=now + _life(_parse(wire.TokenAnswer, request, response).token, now))
+
+
+def _life(info: wire.TokenInfo, now: datetime) -> timedelta:
+    """Return how long a token can be used; what cannot be a life span counts as none."""
     issued, expires = _instant(info.issued_at), _instant(info.expires_at)
-    if expires is not None and (issued is None or issued >= expires):
-        return GrantedToken(text=text, expires_at=expires)
-    life = expires - issued if issued is not None and expires is not None else _TOKEN_LIFE
-    return GrantedToken(text=text, expires_at=now + life)
+    if expires is None:
+        return _TOKEN_LIFE
+    life = expires - (now if issued is None or issued >= expires else issued)
+    return life if abs(life) <= _LONGEST_LIFE else _TOKEN_LIFE
 
 
 def _instant(text: str | None) -> datetime | None:
@@ -333,7 +346,7 @@ def _keep_raw(converter: cattrs.Converter, cls: type[Any]) -> None:
     plain = converter.get_structure_hook(cls)
 
     def structured(value: Any, target: Any) -> Any:
-        return attrs.evolve(plain(value, target), raw=value)
+        return attrs.evolve(plain(value, target), raw=shallow(value))
 
     converter.register_structure_hook(cls, structured)
 

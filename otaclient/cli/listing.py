@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import attrs
 
 from otaclient.cli.options import chosen_format
-from otaclient.cli.output import Column, Format, Renderer, details, plain, renderer
+from otaclient.cli.output import Column, Format, Renderer, details, plain, plain_lines, renderer
 from otaclient.cli.progress import ProgressBar, error_console
 from otaclient.cli.sink import Sink, StandardOutput, sink_for
 from otaclient.paging import Paged
@@ -126,4 +126,4 @@ async def print_made(kind: Kind, model: Any, identifier: str, given: Format | No
 
 def say(message: str) -> None:
     """Print a message to standard error."""
-    error_console().print(message, markup=False, soft_wrap=True)
+    error_console().print(plain_lines(message), markup=False, soft_wrap=True)

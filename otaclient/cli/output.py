@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
@@ -18,11 +19,16 @@ __all__ = [
     "aligned",
     "details",
     "plain",
+    "plain_lines",
     "record",
     "renderer",
 ]
 
 _GAP = "  "
+# What makes a spreadsheet take the rest of a cell for a formula, also in the full width of East Asian keyboards.
+_FORMULA = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+_FORMULA_IN_TEXT = re.compile(rf"(^|;)(\s*)(?=[{_FORMULA}])")
+_FORMULA_IN_JSON = re.compile(rf"(;\s*)([{_FORMULA}])")
 _NARROWEST_PROSE = 12
 
 
@@ -128,12 +134,22 @@ def _is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
 
 
 def _as_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    """Return JSON whose reader gets the very value, and in which nothing steers a terminal."""
+    text = json.dumps(value, ensure_ascii=False)
+    # All of it is inside the texts of the value: between them, JSON on one line has only what can be printed.
+    return text if text.isprintable() else "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
 
 
 def plain(text: str) -> str:
     """Return text that is one line and moves no cursor: a vendor's text must not steer the terminal."""
+    if text.isprintable():
+        return text
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def plain_lines(text: str) -> str:
+    """Return text of ours in several lines, in which what others said steers nothing."""
+    return "\n".join(map(plain, text.split("\n")))
 
 
 # --- formats for programs --------------------------------------------------------------------------------------------
@@ -178,6 +194,12 @@ class _Json(_Complete):
 
 
 class _Csv(_Complete):
+    """Comma-separated values that a spreadsheet may open: none of their texts becomes a formula or steers a terminal.
+
+    A quote ``'`` before what would begin a formula, and escapes for what cannot be printed, tell it from the text
+    itself, which JSON gives as it is.
+    """
+
     def __init__(self, fields: Sequence[str]) -> None:
         self._fields = fields
 
@@ -200,7 +222,14 @@ class _Csv(_Complete):
 def _csv_cell(value: Any) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else _as_json(value)
+    if isinstance(value, str):
+        # Where lists are separated by semicolons, spreadsheets begin a cell behind one, quoted or not.
+        return _FORMULA_IN_TEXT.sub(r"\1\2'", plain(value))
+    return _FORMULA_IN_JSON.sub(_escaped, _as_json(value))
+
+
+def _escaped(found: "re.Match[str]") -> str:
+    return f"{found[1]}\\u{ord(found[2]):04x}"
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from otaclient.cli.output import plain
+
 __all__ = ["PATIENCE_SECONDS", "ProgressBar", "error_console"]
 
 PATIENCE_SECONDS = 1.0
@@ -50,16 +52,17 @@ class ProgressBar:
             console=self._console,
             transient=not prominent,
         )
-        self._unit = unit
+        self._unit = plain(unit)
         self._patience = 0.0 if prominent else PATIENCE_SECONDS
-        self._task = self._bar.add_task(what, total=None, count="")
+        self._task = self._bar.add_task(plain(what), total=None, count="")
         self._timer: asyncio.TimerHandle | None = None
 
     def update(self, done: int, total: int | None = None, *, what: str | None = None) -> None:
         """Say how much is done, of how much where that is known, and what goes on now where that has changed."""
         if self._shown:
             known = max(done, total) if total is not None else None
-            self._bar.update(self._task, completed=done, total=known, count=f"{done:,} {self._unit}", description=what)
+            told = None if what is None else plain(what)
+            self._bar.update(self._task, completed=done, total=known, count=f"{done:,} {self._unit}", description=told)
 
     async def __aenter__(self) -> Self:
         if self._shown:

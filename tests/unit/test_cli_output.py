@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from otaclient.cli.output import Column, Format, aligned, details, plain, record, renderer
+from otaclient.cli.output import Column, Format, aligned, details, plain, plain_lines, record, renderer
 from otaclient.models import (
     Checksum,
     DeviceId,
@@ -198,3 +198,33 @@ def test_details_show_what_is_known_a_field_a_line() -> None:
 def test_details_show_vendor_text_without_its_control_characters() -> None:
     """A vendor's text cannot clear the screen."""
     assert "\\x1b[2J" in details(attrs.evolve(FIRMWARE, description="\x1b[2J"))
+
+
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\uff1d1", "a;=1", "a; @x", "x;-1;+2"]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_no_cell_is_a_formula(text: str) -> None:
+    """Neither for spreadsheets that part cells at commas nor for those that do at semicolons; numbers stay numbers."""
+    model = attrs.evolve(FIRMWARE, description=text, extra={"x": text}, size_bytes=-7)
+    (row,) = csv.DictReader(io.StringIO(rendered(Format.CSV, [model])))
+    for part in [*row["description"].split(";"), *row["extra"].split(";")]:
+        assert not part.strip().startswith(("=", "+", "-", "@", "\uff1d"))
+    assert row["description"].replace("'", "") == text
+    assert json.loads(row["extra"]) == {"x": text}
+    assert row["size_bytes"] == "-7"
+
+
+@given(st.text(st.characters(codec=None)))
+def test_nothing_printed_steers_a_terminal_and_json_keeps_the_value(text: str) -> None:
+    """Escapes, overrides of the direction of writing, halves of surrogate pairs."""
+    model = attrs.evolve(FIRMWARE, version=text, extra={"x": text})
+    for chosen in (Format.JSON, Format.JSONL, Format.CSV):
+        printed = rendered(chosen, [model])
+        assert printed.replace("\n", "").isprintable()
+        printed.encode()
+        if chosen is not Format.CSV:
+            (found,) = json.loads(printed) if chosen is Format.JSON else map(json.loads, printed.splitlines())
+            assert (found["version"], found["extra"]) == (text, {"x": text})
+    assert plain_lines(f"one\n{text}").replace("\n", "").isprintable()
+    assert plain_lines("one\ntwo") == "one\ntwo"

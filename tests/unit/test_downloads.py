@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from otaclient import downloads
 from otaclient.downloads import PartialFile, receiving
 from otaclient.errors import IntegrityError, InvalidQueryError, OtaError, PayloadError
 from otaclient.models import Checksum, DownloadedFirmware
@@ -35,6 +36,23 @@ def left(place: Path) -> list[str]:
 def held(place: Path) -> bytes:
     """Return what the destination holds."""
     return place.read_bytes()
+
+
+def is_link(place: Path) -> bool:
+    """Tell whether there is a link."""
+    return place.is_symlink()
+
+
+def replace_by_link(place: Path, other: Path) -> None:
+    """Put a link to another file there."""
+    place.unlink()
+    place.symlink_to(other)
+
+
+def replace_by_folder(place: Path) -> None:
+    """Put an empty folder there."""
+    place.unlink()
+    place.mkdir()
 
 
 async def fill(part: PartialFile, content: bytes = CONTENT, status: int = 200, **headers: str) -> bool:
@@ -244,3 +262,58 @@ async def test_a_link_is_followed(tmp_path: Path) -> None:
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "target.bin").read_bytes() == CONTENT
     assert received.path == str((tmp_path / "target.bin").resolve())
+
+
+async def test_more_than_the_disk_takes_is_refused_before_anything_is_sent(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A size that cannot be right, or is too much here, fills no disk; where the room is not known, writing tells."""
+    with pytest.raises(InvalidQueryError, match=f"announces {10**18} bytes, but there is room for"):
+        async with receiving(place, expected_bytes=10**18):
+            pytest.fail("it was taken")
+    assert left(place) == ["fw.bin"]
+
+    def unknown(_: object) -> None:
+        raise OSError(errno.ENOSYS, "not here")
+
+    monkeypatch.setattr("otaclient.downloads.shutil.disk_usage", unknown)
+    async with receiving(place, expected_bytes=10**18) as part:
+        await fill(part)
+
+
+async def test_what_has_no_announced_size_ends_somewhere(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that never stops sending does not fill the disk either."""
+    monkeypatch.setattr(downloads, "_MOST_UNANNOUNCED_BYTES", 50_000)
+    async with receiving(place, expected_bytes=None) as part:
+        with pytest.raises(IntegrityError, match="more than 50000 bytes came of a file without an announced size"):
+            await fill(part)
+    assert (held(place), left(place)) == (b"old", ["fw.bin"])
+    async with receiving(place, expected_bytes=len(CONTENT)) as part:
+        await fill(part)
+        await part.keep()
+    assert held(place) == CONTENT
+
+
+async def test_a_link_that_appears_meanwhile_is_replaced_not_followed(place: Path, tmp_path: Path) -> None:
+    """Whoever can write into the folder cannot have another file overwritten."""
+    other = tmp_path / "other.bin"
+    other.write_bytes(b"other")
+    async with receiving(place, expected_bytes=None) as part:
+        await fill(part)
+        await part.check(None)
+        replace_by_link(place, other)
+        await part.keep()
+    assert not is_link(place)
+    assert (held(place), other.read_bytes()) == (CONTENT, b"other")
+
+
+async def test_a_folder_that_appears_meanwhile_is_left_alone(place: Path) -> None:
+    """It is an error of ours, and nothing is left behind."""
+    with pytest.raises(OtaError, match="cannot be written"):
+        async with receiving(place, expected_bytes=None) as part:
+            await fill(part)
+            await part.check(None)
+            replace_by_folder(place)
+            await part.keep()
+    assert left(place) == ["fw.bin"]
+    assert left(place / "inside") == []

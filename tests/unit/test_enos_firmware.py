@@ -455,8 +455,8 @@ async def test_without_any_device_the_vendor_decides(tmp_path: Path) -> None:
             True,
             f"an MD5 digest only.*the SHA-256 of the file is {SHA256}",
         ),
-        (Checksum(algorithm="md5", value="fileSig"), False, "f1 has no digest: its file cannot be verified"),
-        (None, False, "f1 has no digest"),
+        (Checksum(algorithm="md5", value="fileSig"), False, "'f1' has no digest: its file cannot be verified"),
+        (None, False, "'f1' has no digest"),
         (Checksum(algorithm="sha256", value=SHA256), True, None),
     ],
 )

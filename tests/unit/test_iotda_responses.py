@@ -498,6 +498,10 @@ def token_answer(**info: Any) -> HttpResponse:
         ({}, NOW + timedelta(hours=24)),
         ({"expires_at": "tomorrow", "issued_at": None}, NOW + timedelta(hours=24)),
         ({"issued_at": "2026-01-04T00:00:00Z"}, NOW + timedelta(hours=24)),
+        # What no token lives is no life span, and would be more than a datetime can hold.
+        ({"issued_at": "0001-01-01T00:00:00Z", "expires_at": "9999-12-31T23:59:59Z"}, NOW + timedelta(hours=24)),
+        ({"expires_at": "0001-01-01T00:00:00+14:00"}, NOW + timedelta(hours=24)),
+        ({"expires_at": "9999-12-31T23:59:59-14:00"}, NOW + timedelta(hours=24)),
     ],
 )
 def test_the_life_of_a_token(info: Any, expires_at: datetime) -> None:
@@ -515,6 +519,8 @@ def test_the_life_of_a_token(info: Any, expires_at: datetime) -> None:
         response(201, {"token": "very-secret"}, x_subject_token="very-secret"),
         response(201, b"<p>very-secret</p>", x_subject_token="very-secret"),
         response(201, {"very-secret": 1}, x_subject_token="very-secret"),
+        response(201, {"token": {}}, x_subject_token="very-secret\x07"),
+        response(201, {"token": {}}, x_subject_token="very-secret\udcff"),
     ],
 )
 def test_a_login_without_a_token(answer: HttpResponse) -> None:
@@ -522,6 +528,38 @@ def test_a_login_without_a_token(answer: HttpResponse) -> None:
     with pytest.raises(PayloadError) as caught:
         parse_token(IAM, answer, now=NOW)
     assert "very-secret" not in f"{caught.value} {caught.value.excerpt}"
+
+
+# --- answers of others -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", [b"<html>Log in</html>", b"ok", b"[]", b'{"half":', b"null", b'"text"'])
+@pytest.mark.parametrize("status", [200, 202, 204])
+def test_nothing_but_the_vendor_confirms_a_deletion(status: int, body: bytes) -> None:
+    """A page of a captive portal has a good status, too: what became of the thing is not known then."""
+    asked = HttpRequest(
+        operation="firmware.delete", method="DELETE", path="/", idempotent=False, subject="firmware 'a'"
+    )
+    found = failed(status, body, asked=asked)
+    assert isinstance(found.error, PayloadError)
+    assert (found.error.status, found.remedy) == (status, Remedy.REPEAT)
+    for good in (b"", b" \r\n", b"{}", b'{"package_id":"a"}'):
+        assert classify(asked, response(status, good)) is None
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_a_change_of_protocols_is_no_answer(method: str) -> None:
+    """A status below 200 confirms nothing."""
+    asked = HttpRequest(operation="jobs.stop", method=method, path="/", idempotent=method == "GET")
+    found = failed(101, b"", asked=asked)
+    assert isinstance(found.error, PayloadError)
+    assert found.remedy is (Remedy.RAISE if method == "GET" else Remedy.REPEAT)
+
+
+def test_what_may_hold_secrets_is_not_shown() -> None:
+    """Nor of an answer that is none."""
+    error = failed(101, b"very-secret", asked=request("authenticate")).error
+    assert "very-secret" not in str(error)
 
 
 # --- properties ------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from otaclient.structuring import (
     decode_json,
     encode_json,
     problems_of,
+    shallow,
     structure,
     structure_rows,
     wire_converter,
@@ -167,3 +168,16 @@ def test_json_is_compact_utf8() -> None:
 def test_errors_of_our_own_keep_their_words() -> None:
     """A hook that raises an error of the library is quoted without its context."""
     assert problems_of(InvalidQueryError("no such day", operation="o")) == ("no such day @ $",)
+
+
+@pytest.mark.parametrize("kind", [lambda inner: [inner], lambda inner: {"a": inner}, lambda inner: [1, {"a": inner}]])
+def test_what_is_kept_as_it_came_is_not_nested_for_ever(kind: Any) -> None:
+    """Whoever copies, compares or prints it later must not run out of stack."""
+    value: Any = 7
+    for _ in range(30):
+        value = kind(value)
+    assert shallow(value) is value
+    for _ in range(70):
+        value = kind(value)
+    with pytest.raises(ValueError, match="nested deeper than 64 levels"):
+        shallow(value)
