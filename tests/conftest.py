@@ -1,8 +1,9 @@
-"""What every test shares: the hypothesis profile, and a mend that lets aioresponses work with current aiohttp."""
+"""What every test shares: the hypothesis profile, the watch over event loops, and a mend for aioresponses."""
 
 import inspect
 import os
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from typing import Any
 from unittest.mock import Mock
 
@@ -10,6 +11,8 @@ import aiohttp
 import pytest
 from aioresponses import core as aioresponses_core
 from hypothesis import settings
+
+pytest_plugins = ["otaclient.testing.pytest_plugin", "support.loop_plugin"]
 
 # Shared machines stall now and then: an example that takes long is no failure.
 settings.register_profile("ci", deadline=None, print_blob=True)
@@ -32,3 +35,11 @@ def aioresponses_with_current_aiohttp() -> Iterator[None]:
         if needed:
             patch.setattr(aioresponses_core, "ClientResponse", _ResponseWithStreamWriter)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def backends_are_imported() -> None:
+    """Import the backends before any event loop runs: done in the first client's step, that would block it."""
+    for group in ("otaclient.backends", "otaclient.emulators"):
+        for found in entry_points(group=group):
+            found.load()

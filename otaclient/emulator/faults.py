@@ -21,6 +21,7 @@ __all__ = [
     "AtOnce",
     "Capacity",
     "CutBody",
+    "Drip",
     "DropConnection",
     "Fault",
     "FaultQueue",
@@ -28,6 +29,7 @@ __all__ = [
     "PerSecond",
     "Queueing",
     "cut_after_bytes",
+    "drip_of",
 ]
 
 _CUT_AFTER: Final = web.RequestKey("cut_after_bytes", int)
@@ -89,20 +91,43 @@ class Hold:
 
 @attrs.frozen
 class CutBody:
-    """The handler answers, and the connection is cut in the middle of a body that it streams."""
+    """The handler answers, and the connection is cut in the middle of the body."""
 
     after_bytes: int
-    """How much of the body arrives; 0 leaves the head of the answer alone."""
+    """How much of the body, as it is sent, arrives; 0 leaves the head of the answer alone."""
 
     async def strike(self, request: web.Request) -> web.StreamResponse | None:
-        """Leave a note for the handler's stream."""
+        """Leave a note for whoever sends the answer."""
         request[_CUT_AFTER] = self.after_bytes
         return None
+
+
+@attrs.frozen(kw_only=True)
+class Drip:
+    """The handler answers, and the body comes a little at a time."""
+
+    piece_bytes: int = attrs.field(validator=attrs.validators.ge(1))
+    """How much comes at once."""
+    seconds: float = attrs.field(validator=attrs.validators.ge(0))
+    """How long each piece lets itself be waited for, by the emulator's clock."""
+
+    async def strike(self, request: web.Request) -> web.StreamResponse | None:
+        """Leave a note for whoever sends the answer."""
+        request[_DRIP] = self
+        return None
+
+
+_DRIP: Final = web.RequestKey("drip", Drip)
 
 
 def cut_after_bytes(request: web.Request) -> int | None:
     """Return after how many bytes of the body the connection is to be cut; ``None``: not at all."""
     return request.get(_CUT_AFTER)
+
+
+def drip_of(request: web.Request) -> Drip | None:
+    """Return how the body is to drip; ``None``: it comes as fast as it can."""
+    return request.get(_DRIP)
 
 
 class Capacity(ABC):
@@ -268,8 +293,12 @@ class FaultQueue:
         self.add(DropConnection(), operation, times=times)
 
     def cut_body(self, operation: str | None = None, *, after_bytes: int, times: int | None = 1) -> None:
-        """Cut the connection of matching requests after so many bytes of a body that is streamed."""
+        """Cut the connection of matching requests after so many bytes of the answer's body."""
         self.add(CutBody(after_bytes), operation, times=times)
+
+    def drip(self, operation: str | None = None, *, piece_bytes: int, seconds: float, times: int | None = 1) -> None:
+        """Answer matching requests so many bytes at a time, each after so many seconds."""
+        self.add(Drip(piece_bytes=piece_bytes, seconds=seconds), operation, times=times)
 
     def delay(self, operation: str | None = None, *, times: int | None = 1) -> Hold:
         """Hold matching requests until the returned hold is released."""

@@ -5,6 +5,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from email.utils import formatdate
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self
@@ -14,7 +15,7 @@ from aiohttp.typedefs import Handler
 
 from otaclient.emulator.clock import Clock, SystemClock
 from otaclient.emulator.engine import JobEngine
-from otaclient.emulator.faults import FaultQueue, cut_after_bytes
+from otaclient.emulator.faults import FaultQueue, cut_after_bytes, drip_of
 from otaclient.emulator.fleet import FirmwareRecord, Fleet, JobRecord
 from otaclient.emulator.plan import JobPlan
 from otaclient.emulator.store import FirmwareStore
@@ -192,6 +193,8 @@ class EmulatorServer(ABC):
         """Return a new aiohttp application that serves this emulator, for other ways of running it."""
         application = web.Application(middlewares=[self._serve], client_max_size=_LARGEST_REQUEST_BYTES)
         application.add_routes(self.routes())
+        if not isinstance(self.clock, SystemClock):  # else the server's own date is the right one
+            application.on_response_prepare.append(self._date)
         return application
 
     async def start(self) -> None:
@@ -228,6 +231,10 @@ class EmulatorServer(ABC):
     ) -> None:
         await self.stop()
 
+    async def _date(self, _request: web.Request, response: web.StreamResponse) -> None:
+        """Date an answer by the emulator's clock, as a vendor's server does by its own."""
+        response.headers["Date"] = formatdate(self.clock.now_ms() / 1000, usegmt=True)
+
     # --- answering ---------------------------------------------------------------------------------------------------
 
     @web.middleware
@@ -257,7 +264,9 @@ class EmulatorServer(ABC):
     async def _handled(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         self.engine.settle()
         try:
-            return await handler(request)
+            response = await handler(request)
+            noted = cut_after_bytes(request) is not None or drip_of(request) is not None
+            return await self._in_pieces(request, response) if noted else response
         except web.HTTPException as error:  # aiohttp's own: an unknown path or method, a body beyond the limit
             return self.no_route(request, error.status)
         except ConnectionError:  # the client has gone in the middle of its request or of the answer, which goes nowhere
@@ -265,6 +274,13 @@ class EmulatorServer(ABC):
         except Exception:
             _logger.exception("%s emulator: %s %s failed", self.vendor, request.method, request.path)
             return self.internal_error(request)
+
+    async def _in_pieces(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+        body = response.body if isinstance(response, web.Response) else None
+        if not isinstance(body, bytes):  # none, or the handler has streamed it already
+            return response
+        headers = {name: value for name, value in response.headers.items() if name != "Content-Length"}
+        return await self.stream(request, [body], size_bytes=len(body), status=response.status, headers=headers)
 
     def answer(
         self,
@@ -296,8 +312,10 @@ class EmulatorServer(ABC):
         response = web.StreamResponse(status=status, headers=headers)
         response.content_length = size_bytes
         await response.prepare(request)
-        left = cut_after_bytes(request)
-        for chunk in chunks:
+        left, drip = cut_after_bytes(request), drip_of(request)
+        for chunk in chunks if drip is None else _split(chunks, drip.piece_bytes):
+            if drip is not None:
+                await self.clock.sleep(drip.seconds)
             if left is not None and left < len(chunk):
                 await response.write(chunk[:left])
                 request.protocol.force_close()  # what was written before still arrives
@@ -306,6 +324,12 @@ class EmulatorServer(ABC):
             left = None if left is None else left - len(chunk)
         await response.write_eof()
         return response
+
+
+def _split(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    for chunk in chunks:
+        for first in range(0, len(chunk), size):
+            yield chunk[first : first + size]
 
 
 def accepts_gzip(request: web.Request) -> bool:

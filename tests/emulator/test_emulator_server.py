@@ -130,7 +130,7 @@ async def test_stopping_does_not_wait_for_idle_connections() -> None:
         assert len(asyncio.all_tasks()) == 1
 
 
-async def test_without_a_fleet_it_generates_one() -> None:
+def test_without_a_fleet_it_generates_one() -> None:
     """The default fleet has twenty thousand devices."""
     assert len(TinyEmulator().fleet.devices) == 20_000
 
@@ -322,6 +322,36 @@ async def test_a_streamed_answer_can_be_cut(
     assert arrived == kept
     async with client.get("/streamed") as response:
         assert await response.read() == b"abcdef"
+
+
+async def test_any_answer_can_be_cut(emulator: TinyEmulator, client: aiohttp.ClientSession) -> None:
+    """Answers that do not come in pieces are cut too; what has no body comes as it is."""
+    emulator.faults.cut_body("small", after_bytes=1)
+    async with client.get("/small") as response:
+        assert (response.status, response.headers["X-Tiny"]) == (200, "yes")
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+    emulator.faults.cut_body("large", after_bytes=0)
+    async with client.post("/large") as response:
+        assert (response.status, await response.read()) == (200, b"")
+
+
+async def test_an_answer_can_drip(client: aiohttp.ClientSession, emulator: TinyEmulator) -> None:
+    """Each piece waits for the clock; all of it arrives, with its length and its coding, streamed or not."""
+    clock = ManualClock(DEFAULT_NOW)
+    emulator.clock = clock
+    emulator.faults.drip("streamed", piece_bytes=2, seconds=10.0)
+    async with client.get("/streamed") as response:
+        for piece in (b"ab", b"cd", b"ef"):
+            clock.advance(10)
+            assert await response.content.readexactly(2) == piece
+    emulator.faults.drip("large", piece_bytes=10, seconds=0.0)
+    body = bytes(range(256)) * 20
+    async with client.post("/large", data=body, headers={"Accept-Encoding": "gzip"}) as response:
+        assert response.headers["Content-Encoding"] == "gzip"
+        assert gzip.decompress(await response.read()) == body
+    with pytest.raises(ValueError, match="piece_bytes"):
+        emulator.faults.drip("small", piece_bytes=0, seconds=1.0)
 
 
 async def test_a_cut_beyond_the_end_cuts_nothing(emulator: TinyEmulator, client: aiohttp.ClientSession) -> None:

@@ -284,6 +284,7 @@ async def test_what_does_not_exist(emulator: IotdaEmulator, path: str, status: i
     assert body.get("request_id") == (headers["X-Request-Id"] if code.startswith("APIGW") else None)
 
 
+@pytest.mark.blocks_loop("encodes 16 MiB inside the loop")
 async def test_wrong_method_and_large_body(emulator: IotdaEmulator) -> None:
     """The gateway knows no other method for a path, and limits the size of a body."""
     status, body, _ = await ask(emulator, f"/v5/iot/{PROJECT}/devices", method="DELETE")

@@ -533,6 +533,26 @@ async def test_stopping_some_and_all(served: Served, clock: ManualClock) -> None
         assert (status, body["error_code"]) == (404, "IOTDA.000029")
 
 
+async def test_a_device_that_goes_on_meanwhile_is_looked_at_again(
+    served: Served, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at a device and the deed, the service's clock goes on, and the device with it: no crash."""
+    emulator, caller = served
+    task = await ordered(caller, await packaged(caller))
+    clock.advance(3)
+    cancel = emulator.engine.cancel_tasks
+
+    def late(*arguments: Any, **options: Any) -> None:
+        monkeypatch.setattr(emulator.engine, "cancel_tasks", cancel)
+        clock.advance(60)
+        cancel(*arguments, **options)
+
+    monkeypatch.setattr(emulator.engine, "cancel_tasks", late)
+    # By then all devices have succeeded, and so has the task.
+    assert (await act(caller, "stop", task, [TARGETS[0]]))[0] == 409
+    assert emulator.statuses[500] == 0
+
+
 async def test_stopping_before_it_began(served: Served) -> None:
     """A task that is being prepared can be stopped, but not be tried again or deleted."""
     _, caller = served
