@@ -8,17 +8,19 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from traceback import format_exception
+from types import TracebackType
 from typing import Any
 
 from cyclopts import App, CycloptsError
 
 from otaclient.cli import devices, firmware, jobs
 from otaclient.cli.backends import backends
-from otaclient.cli.demo import demo
 from otaclient.cli.doctor import doctor
-from otaclient.cli.emulator import emulator
-from otaclient.cli.failures import ExitCode, exit_code, leaf, one_line, whole_lines
+from otaclient.cli.failures import ExitCode, exit_code, leaf, one_line, short_warnings, whole_lines
 from otaclient.cli.options import examples, moved_to_end, without_verbose
+from otaclient.cli.output import plain, plain_lines
+from otaclient.cli.report import report
 
 __all__ = ["app", "run"]
 
@@ -38,13 +40,26 @@ app = App(
     help_format="plaintext",
     help_epilogue=examples("demo", "jobs list --backend enos --help", "doctor") + _GLOBAL_OPTIONS,
 )
-app.command(demo, help_epilogue=examples("demo --devices 2000 --seed 7"))
-app.command(emulator, help_epilogue=examples("emulator enos --port 8080 --devices 20000 --speed 10"))
+# Imported when they are called: emulated services have no place in the memory of a scan.
+app.command(
+    "otaclient.cli.demo:demo",
+    name="demo",
+    help="Start an emulator of every vendor on this machine, scan all fleets over HTTP, and check the result.\n\n"
+    "Needs no account, no file and no network beyond loopback.",
+    help_epilogue=examples("demo --devices 2000 --seed 7"),
+)
+app.command(
+    "otaclient.cli.emulator:emulator",
+    name="emulator",
+    help="Run one vendor's emulator until Ctrl-C; print its address and the variables that point the client at it.",
+    help_epilogue=examples("emulator enos --port 8080 --devices 20000 --speed 10"),
+)
 app.command(backends, help_epilogue=examples("backends --profile plant-7"))
 app.command(doctor, help_epilogue=examples("doctor", "doctor --backend iotda --format json"))
 app.command(firmware.app)
 app.command(jobs.app)
 app.command(devices.app)
+app.command(report, help_epilogue=examples("report fleet.parquet -o report.html --since last-week.parquet"))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -57,8 +72,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         command, bound, _ = app.parse_args(moved_to_end(words), exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        return _complain(f"{' '.join(str(error).split())} Try 'otaclient --help'.", ExitCode.USAGE)
-    with whole_lines(wanted=verbose):
+        return _complain(f"{plain(' '.join(str(error).split()))} Try 'otaclient --help'.", ExitCode.USAGE)
+    with whole_lines(wanted=verbose), short_warnings():
         return _finished(command, bound)
 
 
@@ -77,6 +92,7 @@ def _finished(command: Callable[..., Any], bound: inspect.BoundArguments) -> int
 
 def _failed(error: Exception) -> int:
     if os.environ.get(_TRACEBACK_VARIABLE):
+        sys.excepthook = _trace
         raise error
     cause = leaf(error)
     if isinstance(cause, BrokenPipeError):
@@ -85,6 +101,11 @@ def _failed(error: Exception) -> int:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
         return ExitCode.DONE
     return _complain(one_line(cause), exit_code(cause))
+
+
+def _trace(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Show where an error arose; what a vendor said in it must not steer the terminal."""
+    sys.stderr.write(plain_lines("".join(format_exception(kind, error, trace)).rstrip("\n")) + "\n")
 
 
 def _complain(message: str, code: ExitCode) -> int:

@@ -1,5 +1,6 @@
 """``otaclient devices``: which version each device runs, and whether it is being upgraded."""
 
+import os
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Annotated
 import attrs
 from cyclopts import App, Parameter
 
+from otaclient import export
 from otaclient.cli.connect import connect, connect_all
 from otaclient.cli.failures import ExitCode, UsageError
 from otaclient.cli.kinds import DEVICES
@@ -25,9 +27,11 @@ from otaclient.cli.options import (
     examples,
     instant,
 )
+from otaclient.cli.output import Format, plain_lines
 from otaclient.cli.progress import ProgressBar
 from otaclient.cli.sink import FileSink, StandardOutput, claim, write_file
 from otaclient.fleet.ledger import Verdict
+from otaclient.fleet.plan import Dedupe
 from otaclient.fleet.scan import Scan, ScanProgress, scan
 from otaclient.models import DeviceUpgrade
 from otaclient.protocols import Backend
@@ -116,7 +120,8 @@ async def show_device(
     name="scan",
     help_epilogue=examples(
         "devices scan --backend enos --backend iotda --format csv",
-        "devices scan --backend enos --upgrading --out fleet.csv \\\n      --certificate proof.json",
+        "devices scan --backend enos --upgrading --out fleet.csv",
+        "devices scan --out fleet.parquet --certificate proof.json",
         "devices scan --backend iotda --explain --probe",
     ),
 )
@@ -128,10 +133,25 @@ async def scan_devices(
         bool,
         Parameter(negative="", help="With --explain: ask how many devices there are, and say what that takes."),
     ] = False,
-    out: Annotated[Path | None, Parameter(help="Write the devices to this file instead of standard output.")] = None,
-    certificate: Annotated[Path | None, Parameter(help="Write the certificate, as JSON, to this file.")] = None,
+    out: Annotated[
+        Path | None,
+        Parameter(
+            help="Write the devices to this file instead of standard output: .parquet, .csv or .jsonl, with the "
+            "certificate stored along and ready for 'otaclient report'; or .json."
+        ),
+    ] = None,
+    certificate: Annotated[
+        Path | None, Parameter(help="Write the certificate, as JSON, to this file, besides what --out stores.")
+    ] = None,
     force: Force = False,
     concurrency: Concurrency = 16,
+    dedupe: Annotated[
+        Dedupe,
+        Parameter(
+            help="'exact' remembers every device, in about 120 bytes each; 'neighbours' only the latest pages, in flat "
+            "memory, and says so where a device may therefore come twice."
+        ),
+    ] = "exact",
     backend: BackendNames = None,
     profile: Profile = None,
     format: OutputFormat = None,  # noqa: A002 - the option's name is a contract
@@ -143,8 +163,12 @@ async def scan_devices(
     query = (filters or _Filters()).query()
     if probe and not explain:
         raise UsageError("--probe only says more about a plan: add --explain, or leave it out")
+    exported = None if out is None or explain else _export_format(out, format)
     if certificate is not None:
         claim(certificate, force=force)
+    if out is not None and exported is not None:
+        for file in export.files_of(out, exported):
+            claim(file, force=force)
     async with AsyncExitStack() as stack:
         clients = [
             await stack.enter_async_context(client)
@@ -154,19 +178,59 @@ async def scan_devices(
         running = scan(
             [(client, query) for client in clients],
             concurrency=concurrency,
+            dedupe=dedupe,
             on_progress=lambda progress: _show(bar, progress),
         )
         if explain:
-            await StandardOutput().write(await running.explain(probe=probe) + "\n")
+            await StandardOutput().write(plain_lines(await running.explain(probe=probe)) + "\n")
             return ExitCode.DONE
         try:
-            await _print_scan(running, bar, clients, out=out, force=force, given=format)
+            if out is not None and exported is not None:
+                await _export_scan(running, bar, out, exported, force=force)
+            else:
+                await _print_scan(running, bar, clients, out=out, force=force, given=format)
         finally:
             # Also of a scan that failed or was interrupted: then it says so.
             if certificate is not None:
                 write_file(certificate, f"{running.certificate.to_json()}\n", force=force)
     say(str(running.certificate))
     return ExitCode.UNCERTAIN if running.certificate.verdict is Verdict.UNCERTAIN else ExitCode.DONE
+
+
+def _export_format(out: Path, given: Format | None) -> export.FileFormat | None:
+    """Return the format in which devices are exported; ``None`` for those in which they are only printed.
+
+    Raises:
+        UsageError: The file's ending is not known, or says another format than ``--format``.
+    """
+    suffix = out.suffix.lower()
+    says = Format.JSON if suffix == ".json" else export.SUFFIXES.get(suffix)
+    if given is None and says is None:
+        known = ", ".join([*export.SUFFIXES, ".json"])
+        which = f"the ending {out.suffix!r} is not known" if out.suffix else "the name has no ending"
+        raise UsageError(f"--out {out}: {which}; known are {known}; or say with --format what to write")
+    if given is not None and says is not None and given.value != says.value:
+        raise UsageError(
+            f"--format {given.value} does not fit --out {out}, whose ending means {says.value}: leave out --format, or "
+            "name the file otherwise"
+        )
+    chosen = (given or says or Format.TABLE).value
+    return export.FileFormat(chosen) if chosen in set(export.FileFormat) else None
+
+
+async def _export_scan(
+    running: Scan[DeviceUpgrade], bar: ProgressBar, out: Path, chosen: export.FileFormat, *, force: bool
+) -> None:
+    # Arrow's own allocator keeps 10 MiB more than it uses. It is chosen for a whole process, so not in the library.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    try:
+        async with bar, running:
+            await export.write(running, out, replace=force, format=chosen)
+    except BaseException as error:
+        if running.certificate.devices:
+            for note in getattr(error, "__notes__", ()):
+                say(f"not finished: {note}")
+        raise
 
 
 async def _print_scan(

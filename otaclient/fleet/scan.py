@@ -1,5 +1,6 @@
 """The bulk query: many targets, pages in parallel, each device once, and an account of what was seen."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -190,6 +191,8 @@ class Scan(Generic[_T]):
         self._finished = False
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup | None = None
+        self._host: asyncio.Task[Any] | None = None
+        self._interrupted = False
 
     def _walker(self, target: Target, partition: Partition) -> Walker:
         findings = Findings(self._options.proof.repair_budget)
@@ -207,16 +210,24 @@ class Scan(Generic[_T]):
 
     async def __aenter__(self) -> Self:
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
+        self._host = asyncio.current_task()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
+        self._interrupted = kind is not None and issubclass(kind, asyncio.CancelledError | KeyboardInterrupt)
+        self._host = None
         if self._tasks is not None:
             self._tasks.cancel_scope.cancel()
             self._tasks = None
         self._stop_clock()
-        await self._stack.aclose()
+        try:
+            await self._stack.aclose()
+        except asyncio.CancelledError:
+            # Whoever was cancelled is so once: the first error goes on, with the notes that it may carry.
+            if kind is None or not issubclass(kind, asyncio.CancelledError):
+                raise
 
     def __aiter__(self) -> AsyncIterator[_T]:
         return self._items()
@@ -268,7 +279,11 @@ class Scan(Generic[_T]):
 
     @property
     def certificate(self) -> Certificate:
-        """What was proved so far, and what it cost; before the end ``uncertain: not finished``."""
+        """What was proved so far, and what it cost.
+
+        Before the end it is ``uncertain: not finished``; ``uncertain: interrupted`` where its task was cancelled, as by
+        Ctrl-C.
+        """
         verdict, reasons = self._verdict()
         counts = self._counts
         reader = self._reader
@@ -417,7 +432,9 @@ class Scan(Generic[_T]):
 
     def _verdict(self) -> tuple[Verdict, tuple[str, ...]]:
         if not self._finished:
-            return Verdict.UNCERTAIN, ("not finished",)
+            # Already before the block is left: whoever writes what there is up to then writes the certificate, too.
+            is_ending = self._host is not None and self._host.cancelling() > 0
+            return Verdict.UNCERTAIN, ("interrupted" if self._interrupted or is_ending else "not finished",)
         if self._errors:
             return Verdict.UNCERTAIN, (f"{len(self._errors)} errors were collected: rows are missing",)
         if not self._options.proof.certify:

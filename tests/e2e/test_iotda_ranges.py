@@ -16,6 +16,8 @@ from otaclient.cli import main
 from otaclient.emulator import Fleet
 from otaclient_iotda.emulator import IotdaEmulator
 
+pytestmark = pytest.mark.blocks_loop("generates fleets of 20,000 devices, and compares with them, inside the loop")
+
 DEVICES = 20_000
 LEAST_REQUESTS = DEVICES // 50
 CONCURRENCY = 32

@@ -256,6 +256,7 @@ async def test_pages_in_flight_and_waiting_are_never_more_than_the_concurrency(
 # --- over HTTP -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.blocks_loop("lists what it expects of thousands of devices inside the loop")
 async def test_hundreds_of_products_of_both_vendors() -> None:
     """Products by versions on one vendor, products by resource spaces on the other: each device once, certified."""
     fleet = Fleet.generate(devices=4_000, products=16, jobs=0)

@@ -559,6 +559,7 @@ COMMANDS = [
     ("demo",),
     ("doctor",),
     ("emulator",),
+    ("report",),
     ("devices",),
     *(("devices", name) for name in ("list", "show", "scan")),
     ("firmware",),

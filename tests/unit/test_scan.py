@@ -1,5 +1,6 @@
 """The bulk query over listings in memory."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -111,7 +112,59 @@ async def test_leaving_early_ends_the_reading(how: str) -> None:
     asked = len(source.asked)
     await anyio.wait_all_tasks_blocked()
     assert len(source.asked) == asked < 100
-    assert (running.certificate.verdict, running.certificate.reasons) == (Verdict.UNCERTAIN, ("not finished",))
+    reason = "interrupted" if how == "cancel" else "not finished"
+    assert (running.certificate.verdict, running.certificate.reasons) == (Verdict.UNCERTAIN, (reason,))
+
+
+async def test_a_certificate_says_at_once_that_its_scan_is_being_cancelled() -> None:
+    """Whoever keeps what there is while the cancellation passes keeps the right certificate with it; so does Ctrl-C."""
+    running = scanning(ListSource(range(1000)))
+    reasons: list[tuple[str, ...]] = []
+
+    async def consume() -> None:
+        async with running:
+            try:
+                async for _ in running:
+                    await anyio.sleep_forever()
+            finally:
+                reasons.append(running.certificate.reasons)
+
+    task = asyncio.create_task(consume())
+    await anyio.wait_all_tasks_blocked()
+    assert running.certificate.reasons == ("not finished",)
+    task.cancel()
+    await asyncio.wait([task])
+    assert (task.cancelled(), reasons, running.certificate.reasons) == (True, [("interrupted",)], ("interrupted",))
+    running = scanning(ListSource(range(10)))
+    with pytest.raises(KeyboardInterrupt):
+        async with running:
+            raise KeyboardInterrupt
+    assert running.certificate.reasons == ("interrupted",)
+
+
+async def test_what_cancelled_a_scan_goes_on_as_it_is() -> None:
+    """With the notes that somebody added on its way."""
+    running = scanning(ListSource(range(1000)))
+    notes: list[str] = []
+
+    async def consume() -> None:
+        try:
+            async with running:
+                try:
+                    async for _ in running:
+                        await anyio.sleep_forever()
+                except asyncio.CancelledError as error:
+                    error.add_note("kept")
+                    raise
+        except asyncio.CancelledError as error:
+            notes.extend(error.__notes__)
+            raise
+
+    task = asyncio.create_task(consume())
+    await anyio.wait_all_tasks_blocked()
+    task.cancel()
+    await asyncio.wait([task])
+    assert (task.cancelled(), notes) == (True, ["kept"])
 
 
 async def test_the_first_error_is_raised_as_it_is() -> None:

@@ -1,0 +1,86 @@
+"""``otaclient report``: what a scanned fleet looks like, and what changed in it, as a page for everybody."""
+
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+from cyclopts import Parameter, validators
+
+from otaclient import export
+from otaclient.cli.listing import say
+from otaclient.cli.options import Force
+from otaclient.cli.progress import ProgressBar
+from otaclient.cli.sink import claim
+from otaclient.errors import OtaError
+from otaclient.files import reason_of
+from otaclient.report import Change, Report, made, page, trust_in
+from otaclient.report.making import LIST_LIMIT
+
+__all__ = ["report"]
+
+_SAID = (Change.UPGRADED, Change.STUCK, Change.ROLLED_BACK, Change.APPEARED, Change.VANISHED)
+
+
+async def report(
+    file: Path,
+    /,
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"], help="Write the page to this file, such as report.html.")],
+    since: Annotated[
+        Path | None, Parameter(help="Also say what changed since this earlier file, of any of the formats.")
+    ] = None,
+    list_limit: Annotated[
+        int, Parameter(validator=validators.Number(gte=1), help="How many devices each list names.")
+    ] = LIST_LIMIT,
+    force: Force = False,
+) -> None:
+    """Make a page of a scanned fleet: versions, who is being upgraded, what changed, and what the scan proved.
+
+    The page is one file of HTML that opens offline, on a phone and on paper.
+
+    Parameters
+    ----------
+    file
+        What 'otaclient devices scan --out' wrote: .parquet, .csv or .jsonl.
+    """
+    part = claim(out, force=force)
+    later = await anyio.to_thread.run_sync(export.read, file)
+    earlier = None if since is None else await anyio.to_thread.run_sync(export.read, since)
+    total = sum(each.stamp.rows for each in (later, earlier) if each is not None and each.stamp is not None)
+    async with ProgressBar("Reading", unit="devices") as bar:
+        found = await anyio.to_thread.run_sync(
+            lambda: made(
+                later,
+                since=earlier,
+                list_limit=list_limit,
+                on_progress=lambda rows: bar.update(rows, total or None),
+            ),
+            abandon_on_cancel=True,
+        )
+        await anyio.to_thread.run_sync(_write, part, out, page(found))
+    say(_summary(found, out))
+
+
+def _write(part: Path, out: Path, content: str) -> None:
+    try:
+        part.write_text(content, encoding="utf-8")
+        part.replace(out)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OtaError(
+            f"{out} cannot be written: {reason_of(error)}; free some room, or name a file elsewhere"
+        ) from error
+
+
+def _summary(found: Report, out: Path) -> str:
+    survey, changes = found.survey, found.changes
+    lines = [
+        f"{out}: {survey.devices:,} devices of {len(survey.products):,} products, {survey.upgrading.count:,} upgrading"
+    ]
+    if changes is not None:
+        lines.append("since then " + ", ".join(f"{changes.count(change):,} {change.value}" for change in _SAID))
+    sources = [source for source in (found.source, found.since) if source is not None]
+    lines += [f"{source.name}: {trust_in(source).headline}" for source in sources if not source.is_certified]
+    if not survey.devices:
+        lines.append(f"{found.source.name} holds no devices")
+    return "\n".join(lines)
