@@ -5,6 +5,7 @@ import sys
 from importlib.metadata import entry_points
 from importlib.resources import files
 
+CORE = ("otaclient.export", "otaclient.observability", "otaclient.report", "otaclient.session_backend")
 PACKAGES = ("otaclient", "otaclient_enos", "otaclient_iotda")
 VENDORS = ["enos", "iotda"]
 
@@ -16,6 +17,8 @@ def check_core() -> None:
         if not files(name).joinpath("py.typed").is_file():
             sys.exit(f"{name}: no py.typed in the wheel")
         print(f"{name}: {module.__file__}")
+    for name in CORE:
+        importlib.import_module(name)
     for group in ("otaclient.backends", "otaclient.emulators"):
         found = sorted(entry_points(group=group), key=lambda point: point.name)
         if [point.name for point in found] != VENDORS:

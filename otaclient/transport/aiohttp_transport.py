@@ -5,6 +5,7 @@ import os
 import ssl
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -323,6 +324,8 @@ def _words(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+# The version is looked up among all that is installed: once for the clients of a process.
+@lru_cache(maxsize=64)
 def _user_agent(suffix: str | None) -> str:
     from importlib.metadata import PackageNotFoundError, version  # slow to import
 

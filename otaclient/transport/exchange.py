@@ -115,8 +115,8 @@ class Into:
 
     async def begin(self, status: int, headers: Mapping[str, str], /) -> bool:
         """Ask the sink, and note its answer."""
-        if self._until_begun is not None:
-            self._until_begun.reschedule(None)
+        assert self._until_begun is not None  # the transport asks while it sends
+        self._until_begun.reschedule(None)
         self.streamed = await self._sink.begin(status, headers)
         return self.streamed
 

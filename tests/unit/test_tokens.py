@@ -285,6 +285,21 @@ async def test_an_heir_that_gives_up_hands_on() -> None:
     assert (crowd.got, crowd.errors) == (["token"], [])
 
 
+async def test_a_waiter_that_is_cancelled_just_when_the_token_comes_changes_nothing() -> None:
+    """The flight has landed, and nobody has to lead another."""
+    clock, flights = HandClock(), Flights()
+    crowd = Crowd(TokenCache(flights.fetch, clock))
+    leader, waiter = [asyncio.create_task(crowd.ask(FOR_EVER)) for _ in range(2)]
+    await anyio.wait_all_tasks_blocked()
+    flights.landing[0].set_result(TOKEN)
+    await asyncio.sleep(0)  # the leader has told the waiter, which has not run since
+    waiter.cancel()
+    await asyncio.wait([leader, waiter])
+    assert (waiter.cancelled(), crowd.got) == (True, ["token"])
+    await crowd.ask(FOR_EVER)
+    assert (crowd.got, len(flights.landing)) == (["token"] * 2, 1)
+
+
 async def test_a_waiter_that_is_cancelled_is_forgotten() -> None:
     """The others get what the flight brings, and a lead that nobody wants is nobody's."""
     clock, flights = HandClock(), Flights()
