@@ -39,10 +39,13 @@ help:
 demo: $(VENV)/.installed-cli
 	@$(BIN)/otaclient demo $(ARGS)
 
-# The adversary plays thousands of scans, and a coverage tracer would take most of the time.
+# What plays thousands of scans, or runs the library in processes of their own, is run without a coverage tracer, which
+# would take most of the time.
+UNTRACED := tests/adversary tests/docs tests/e2e tests/soak
+
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n auto --ignore tests/adversary --cov --cov-report=term --cov-fail-under=95 $(ARGS)
-	$(if $(ARGS),,$(BIN)/python -m pytest -n auto tests/adversary)
+	$(BIN)/python -m pytest -n auto $(UNTRACED:%=--ignore %) --cov --cov-report=term --cov-fail-under=95 $(ARGS)
+	$(if $(ARGS),,$(BIN)/python -m pytest -n auto $(UNTRACED))
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

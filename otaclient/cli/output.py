@@ -359,7 +359,7 @@ def _shown(value: Any) -> str:
 def details(model: Any) -> str:
     """Return one record for people, a field a line; what the vendor does not say is left out."""
     lines = list(_detail_lines(model, ""))
-    width = max(len(name) for name, _ in lines)
+    width = max((len(name) for name, _ in lines), default=0)
     return "".join(f"{name:<{width}}  {text}\n" for name, text in lines)
 
 

@@ -313,7 +313,7 @@ def test_doctor_finds_a_certificate_that_nobody_vouches_for(
     found = results(run, code=1)
     assert found[vendor, "endpoint"] == ("passed", f"{untrusted} takes connections")
     assert found[vendor, "tls"][0] == "failed"
-    assert "certificate verify failed" in found[vendor, "tls"][1]
+    assert "is refused: unable to get local issuer certificate" in found[vendor, "tls"][1]
     assert "SSL_CERT_FILE" in found[vendor, "tls"][1]
 
 

@@ -20,6 +20,7 @@ from otaclient.models import (
     Firmware,
     FirmwareId,
     FirmwareKind,
+    JobScope,
     LocalizedText,
     Verification,
 )
@@ -193,6 +194,19 @@ def test_details_show_what_is_known_a_field_a_line() -> None:
     assert lines["extra.when"] == "2026-01-01 00:00:00Z"
     assert "custom_info" not in lines
     assert "location" not in lines
+
+
+def test_details_of_a_record_with_nothing_in_it_are_empty() -> None:
+    """There is no line to show."""
+    assert details(JobScope()) == "everything  no\n"
+    assert details(RecordOfNothing()) == ""
+
+
+@attrs.frozen
+class RecordOfNothing:
+    """All that it has is not known."""
+
+    field: str | None = None
 
 
 def test_details_show_vendor_text_without_its_control_characters() -> None:

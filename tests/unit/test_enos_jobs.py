@@ -161,7 +161,7 @@ async def test_a_created_job_without_an_identifier_is_looked_for() -> None:
         await Stage(answer({}), answer([])).jobs.create(NEW)
     with pytest.raises(OutcomeUnknownError, match="the job 'n' with firmware 'f1' was created, but .* jobs.search"):
         await Stage(answer({}), retry=RetryPolicy.none()).jobs.create(NEW)
-    with pytest.raises(PayloadError, match="the job 'n' with firmware 'f1' was created, but .* jobs.search"):
+    with pytest.raises(OutcomeUnknownError, match="the job 'n' with firmware 'f1' was created, but .* jobs.search"):
         await Stage(answer({})).jobs.create(NEW, fingerprint=False)
 
 
