@@ -52,7 +52,7 @@ def test_the_example_is_short() -> None:
     assert len(lines) <= 24
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "bench"])
+@pytest.mark.parametrize("target", ["demo", "test", "bench", "docs"])
 def test_the_commands_exist(target: str) -> None:
     """The README's make targets are in the Makefile."""
     assert f"make {target}" in README.read_text(encoding="utf-8")
