@@ -8,9 +8,7 @@ Access Token", "Invoking API with Access Token", "Exception Handling".
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import attrs
 import msgspec
@@ -27,8 +25,9 @@ from otaclient.errors import (
     ServerError,
 )
 from otaclient.structuring import decode_json
-from otaclient.transport.http import HttpRequest, HttpResponse, excerpt_of, http_date, retry_after_seconds
+from otaclient.transport.http import HttpRequest, HttpResponse, excerpt_of
 from otaclient.transport.retry import Failure, Remedy
+from otaclient.transport.statuses import advised_wait, redirected
 
 __all__ = ["classify", "classify_token", "whole_number"]
 
@@ -191,7 +190,7 @@ def classify_token(request: HttpRequest, response: HttpResponse) -> Failure | No
     if meaning.remedy is Remedy.RENEW_TOKEN:
         meaning = attrs.evolve(meaning, remedy=Remedy.RAISE)
     if code is None and 300 <= response.status < 400:
-        return Failure(error=_redirected(request, response))
+        return Failure(error=redirected(response))
     return _failure(request, response, meaning, envelope, code=code)
 
 
@@ -208,7 +207,7 @@ def _meaning_of_code(code: int, status: int) -> _Meaning:
 def _classify_without_code(request: HttpRequest, response: HttpResponse, envelope: _Envelope | None) -> Failure:
     """Classify an answer that the service itself did not write: one of the gateway, or of something before it."""
     if 300 <= response.status < 400:
-        return Failure(error=_redirected(request, response))
+        return Failure(error=redirected(response))
     if response.status >= 400:
         return _failure(request, response, _meaning_of_status(response.status), envelope, code=None)
     # A good status without the envelope says nothing of what became of a write; the session then says just that.
@@ -242,7 +241,7 @@ def _failure(
     }
     advised = None
     if meaning.error in {RateLimitedError, ServerError}:
-        advised = retry_after_seconds(response, now=_answered_at(response))
+        advised = advised_wait(response)
         facts["retry_after_seconds"] = advised
     return Failure(
         error=meaning.error(_message(request, response, meaning, words), **facts),
@@ -257,21 +256,3 @@ def _message(request: HttpRequest, response: HttpResponse, meaning: _Meaning, wo
     )
     advice = f"; {meaning.advice}" if meaning.advice else ""
     return f"{request.subject or 'the request'}: {said}{advice}"
-
-
-def _redirected(request: HttpRequest, response: HttpResponse) -> ApiError:
-    try:
-        host = urlsplit(response.headers.get("location", "")).hostname
-    except ValueError:
-        host = None
-    place = f"to {host}" if host else "to another address"
-    return ApiError(
-        f"the endpoint redirects {place}, and a signed request is not sent on: set endpoint to where the API is",
-        operation=request.operation,
-        status=response.status,
-    )
-
-
-def _answered_at(response: HttpResponse) -> datetime:
-    """Return when the answer was written by the vendor's clock: a date in ``Retry-After`` is meant by that clock."""
-    return http_date(response.headers.get("date", "")) or datetime.now(UTC)

@@ -7,9 +7,7 @@ Sources: Huawei Cloud IoTDA API reference, "Error Codes" and "Status Codes"; Hua
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
 import attrs
 import msgspec
@@ -25,8 +23,9 @@ from otaclient.errors import (
     RateLimitedError,
     ServerError,
 )
-from otaclient.transport.http import HttpRequest, HttpResponse, excerpt_of, http_date, retry_after_seconds
+from otaclient.transport.http import HttpRequest, HttpResponse, excerpt_of
 from otaclient.transport.retry import Failure, Remedy
+from otaclient.transport.statuses import advised_wait, redirected
 from otaclient_iotda.signing import DERIVED_ALGORITHM, PLAIN_ALGORITHM
 
 __all__ = ["SECRET_BODIES", "classify", "excerpt", "redacted"]
@@ -120,7 +119,7 @@ def classify(request: HttpRequest, response: HttpResponse, /, *, ready_token: bo
     if _is_foreign(request, response):
         return _not_answered(request, response)
     if 300 <= response.status < 400:
-        return Failure(error=_redirected(response))
+        return Failure(error=redirected(response))
     if response.status < 300 and not _may_be_error(response.body):
         return None
     envelope = _envelope(request, response)
@@ -165,14 +164,14 @@ def _not_answered(request: HttpRequest, response: HttpResponse) -> Failure:
 
 
 def _throttled(request: HttpRequest, response: HttpResponse, envelope: _Envelope) -> Failure:
-    advised = _advised_wait(response)
+    advised = advised_wait(response)
     message = _message(RateLimitedError, request, response, envelope)
     error = RateLimitedError(message, retry_after_seconds=advised, **_facts(response, envelope))
     return Failure(error=error, remedy=Remedy.SLOW_DOWN, retry_after_seconds=advised)
 
 
 def _server_failed(request: HttpRequest, response: HttpResponse, envelope: _Envelope) -> Failure:
-    advised = _advised_wait(response)
+    advised = advised_wait(response)
     message = _message(ServerError, request, response, envelope)
     error = ServerError(message, retry_after_seconds=advised, **_facts(response, envelope))
     remedy = Remedy.REPEAT if response.status in _REPEATABLE_STATUSES else Remedy.RAISE
@@ -230,29 +229,6 @@ def _facts(response: HttpResponse, envelope: _Envelope) -> dict[str, Any]:
         "vendor_message": envelope.message,
         "request_id": envelope.request_id,
     }
-
-
-def _redirected(response: HttpResponse) -> ApiError:
-    location = response.headers.get("location", "")
-    try:
-        host = urlsplit(location).netloc.rpartition("@")[2]
-    except ValueError:
-        host = ""
-    where = f"to {host}" if host else "without saying to which host"
-    return ApiError(
-        f"redirected {where}, and a signed request cannot follow: set endpoint to the address of the API itself",
-        status=response.status,
-        request_id=response.headers.get("x-request-id"),
-    )
-
-
-def _advised_wait(response: HttpResponse) -> float | None:
-    """Return the advised wait; a date is measured by the server's own clock, and without one means nothing."""
-    served_at = http_date(response.headers.get("date", ""))
-    is_date = not response.headers.get("retry-after", "").strip().isdigit()
-    if is_date and served_at is None:
-        return None
-    return retry_after_seconds(response, now=served_at or datetime.now(UTC))
 
 
 # --- the shapes of an error ------------------------------------------------------------------------------------------

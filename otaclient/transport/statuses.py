@@ -89,12 +89,12 @@ def advised_wait(response: HttpResponse) -> float | None:
 def redirected(response: HttpResponse) -> ApiError:
     """Return the error of a redirect, which is never followed: it says where it leads, and what to do."""
     try:
-        host = urlsplit(response.headers.get("location", "")).hostname
+        host = urlsplit(response.headers.get("location", "")).netloc.rpartition("@")[2]
     except ValueError:
-        host = None
-    where = f"to {host}" if host else "without saying to which host"
+        host = ""
+    where = host or "another address"
     return ApiError(
-        f"redirected {where}, and a signed request is not sent on: set endpoint to the address of the API itself",
+        f"the endpoint redirects to {where}, and a signed request is not sent on: set endpoint to where the API is",
         status=response.status,
         request_id=response.headers.get("x-request-id"),
     )

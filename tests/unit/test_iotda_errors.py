@@ -152,7 +152,7 @@ async def test_a_200_that_is_not_documented_is_a_payload_error(iotda: IotdaBacke
 async def test_a_redirect_is_not_followed(iotda: IotdaBackend, network: Any) -> None:
     """The message names the host that it leads to."""
     network.get(ANY, status=302, headers={"Location": "https://console.example.com/login?x=1"})
-    with pytest.raises(ApiError, match=r"redirected to console\.example\.com, .*set endpoint"):
+    with pytest.raises(ApiError, match=r"redirects to console\.example\.com, .*set endpoint"):
         await iotda.firmware.get("f1")
     assert sent(network) == 1
 

@@ -330,9 +330,9 @@ def test_advised_waits(status: int, code: str, headers: Any, wait: float | None)
     [
         ("https://login.example.com:8443/x?token=very-secret", "to login.example.com:8443,"),
         ("https://user:very-secret@login.example.com/x", "to login.example.com,"),
-        ("/elsewhere", "without saying to which host"),
-        ("https://[", "without saying to which host"),
-        (None, "without saying to which host"),
+        ("/elsewhere", "to another address"),
+        ("https://[", "to another address"),
+        (None, "to another address"),
     ],
 )
 def test_redirects(location: str | None, words: str) -> None:

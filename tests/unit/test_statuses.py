@@ -64,9 +64,9 @@ def test_a_good_status_is_no_failure() -> None:
     ("location", "words"),
     [
         ("https://user:pass@other.example/x", "to other.example"),
-        ("", "without saying"),
-        ("http://[", "without saying"),
-        ("/relative", "without saying"),
+        ("", "to another address"),
+        ("http://[", "to another address"),
+        ("/relative", "to another address"),
     ],
 )
 def test_a_redirect_says_where_it_leads(location: str, words: str) -> None:
