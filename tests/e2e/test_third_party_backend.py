@@ -66,7 +66,7 @@ def test_it_is_small() -> None:
 
 def test_it_conforms(installed: dict[str, str], tmp_path: Path) -> None:
     """The public conformance suite passes, in a run of pytest that knows nothing of this project."""
-    (tmp_path / "test_depot.py").write_bytes((SOURCE / "test_depot.py").read_bytes())
+    (tmp_path / "test_depot.py").write_bytes((SOURCE / "conformance.py").read_bytes())
     (tmp_path / "pytest.ini").write_text(
         "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = error\n"
     )
