@@ -37,6 +37,7 @@ def table(outcome: Outcome) -> str:
         ("  cut, dropped, timed out", f"{fates[Fate.BROKEN]:,}"),
         ("  refused", f"{fates[Fate.NOT_SENT]:,}"),
         ("  cancelled", f"{fates[Fate.CANCELLED]:,}"),
+        ("  downloads left", f"{fates[Fate.LEFT]:,}"),
         ("requests that came in", f"{sum(outcome.service['served'].values()):,}"),
         ("faults", _listed(outcome.service["struck"])),
         ("answers", _listed(outcome.service["statuses"])),

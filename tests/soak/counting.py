@@ -27,6 +27,8 @@ class Fate(IntEnum):
     """It was sent, perhaps, and no whole answer came."""
     NOT_SENT = 3
     CANCELLED = 4
+    LEFT = 5
+    """A download that was cancelled, or whose answer did not begin in time: the wire cannot tell which."""
 
 
 class NumberingTransport:
@@ -47,7 +49,7 @@ class NumberingTransport:
         """Fetch, and note what became of it."""
         number, numbered = self._numbered(request)
         fetching = self._inner.fetch(numbered, sink, endpoint=endpoint, idle_seconds=idle_seconds)
-        return await self._noted(number, fetching)
+        return await self._noted(number, fetching, left=Fate.LEFT)
 
     async def aclose(self) -> None:
         """Close."""
@@ -62,7 +64,9 @@ class NumberingTransport:
         self.fates.append(Fate.UNDER_WAY)
         return number, request.with_headers({ATTEMPT_HEADER: str(number)})
 
-    async def _noted(self, number: int, sending: Awaitable[HttpResponse]) -> HttpResponse:
+    async def _noted(
+        self, number: int, sending: Awaitable[HttpResponse], *, left: Fate = Fate.CANCELLED
+    ) -> HttpResponse:
         fate = Fate.BROKEN
         try:
             response = await sending
@@ -72,7 +76,7 @@ class NumberingTransport:
             fate = Fate.NOT_SENT
             raise
         except asyncio.CancelledError:
-            fate = Fate.CANCELLED
+            fate = left
             raise
         finally:
             self.fates[number] = fate
