@@ -269,6 +269,7 @@ async def test_without_drift_it_is_always_certified(vendor: str, concurrency: in
         assert (found.certified, found.lost, found.doubled, found.yielded) == (True, set(), 0, devices), devices
 
 
+@pytest.mark.blocks_loop("the emulator of a million devices makes them on the loop's thread, before it serves")
 async def test_a_million_devices_without_drift_are_certified() -> None:
     """The whole way, at the largest size that is promised."""
     async with EnosEmulator(Fleet.generate(devices=1_000_000, jobs=0), compress=False) as emulator:
