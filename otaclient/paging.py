@@ -3,7 +3,8 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -93,10 +94,11 @@ class Paged(Generic[_T]):
         if n < 1:
             raise InvalidQueryError(f"first({n}): ask for at least 1", operation=self._source.operation)
         found: list[_T] = []
-        async for item in self._items(min(n, self._source.paging.default_page)):
-            found.append(item)
-            if len(found) == n:
-                break
+        async with aclosing(self._items(min(n, self._source.paging.default_page))) as items:
+            async for item in items:
+                found.append(item)
+                if len(found) == n:
+                    break
         return tuple(found)
 
     async def collect(self, max_items: int) -> tuple[_T, ...]:
@@ -106,21 +108,25 @@ class Paged(Generic[_T]):
             InvalidQueryError: There are more than ``max_items``: nothing is cut off silently.
         """
         found: list[_T] = []
-        async for item in self:
-            if len(found) == max_items:
-                raise InvalidQueryError(
-                    f"there are more than max_items={max_items}: raise it, narrow the query, or iterate",
-                    operation=self._source.operation,
-                )
-            found.append(item)
+        async with aclosing(self._items(None)) as items:
+            async for item in items:
+                if len(found) == max_items:
+                    raise InvalidQueryError(
+                        f"there are more than max_items={max_items}: raise it, narrow the query, or iterate",
+                        operation=self._source.operation,
+                    )
+                found.append(item)
         return tuple(found)
 
-    async def _items(self, page_size: int | None) -> AsyncIterator[_T]:
-        async for page in self.pages(page_size=page_size):
-            for item in page.items:
-                yield item
+    async def _items(self, page_size: int | None) -> AsyncGenerator[_T]:
+        first = first_window(self._source.paging, self._checked_size(page_size))
+        # Closed here, and not when the collector comes round to it, perhaps after the event loop has ended.
+        async with aclosing(self._walk(0, first, settled=False)) as pages:
+            async for page in pages:
+                for item in page.items:
+                    yield item
 
-    async def _walk(self, number: int, window: Window, *, settled: bool) -> AsyncIterator[Page[_T]]:
+    async def _walk(self, number: int, window: Window, *, settled: bool) -> AsyncGenerator[Page[_T]]:
         if settled and self._settle is not None:
             await self._settle()
         source = self._source

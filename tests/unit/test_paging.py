@@ -1,7 +1,9 @@
 """Paging over any read source: items across pages, pages on request, cursors that resume."""
 
 import base64
+import gc
 import re
+import sys
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
@@ -332,3 +334,19 @@ def test_a_marker_that_does_not_go_down_is_refused(marker: str) -> None:
 def test_first_windows() -> None:
     """Page numbers begin at 1, markers above everything."""
     assert (first_window(PAGE_NUMBERS, 3), first_window(MARKERS, 3)) == (PageWindow(1, 3), MarkerWindow(None, 3))
+
+
+async def test_nothing_is_left_open_behind_what_was_enough() -> None:
+    """The walk is closed when its reader has enough, and not when the collector comes round to it."""
+    left: list[object] = []
+    asyncgen_hooks = sys.get_asyncgen_hooks()
+    listing = paged(ListSource([*range(1, 60)], paging=PAGE_NUMBERS))
+    sys.set_asyncgen_hooks(finalizer=left.append)
+    try:
+        assert [row.device_id for row in await listing.first(2)] == ["d1", "d2"]
+        with pytest.raises(InvalidQueryError):
+            await listing.collect(3)
+        gc.collect()
+    finally:
+        sys.set_asyncgen_hooks(*asyncgen_hooks)
+    assert left == []
