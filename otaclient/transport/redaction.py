@@ -6,11 +6,15 @@ every header that was sent with a request and is not known to be harmless.
 """
 
 import base64
+import dis
+import inspect
 import json
 import re
 import string
 from collections.abc import Iterable, Iterator, Mapping
-from traceback import clear_frames
+from contextlib import suppress
+from traceback import walk_tb
+from types import FrameType
 from typing import Any, Final, cast
 from urllib.parse import quote, quote_plus
 
@@ -67,6 +71,10 @@ _SIGNATURE: Final = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{64}(?![0-9A-Fa-f])"
 # One word, and shorter than a signature: whatever else comes under these names is neither a code nor an identifier.
 _IDENTIFIER: Final = re.compile(r"[!-~]{1,48}")
 _IDENTIFIERS: Final = ("request_id", "vendor_code")
+# How our own packages begin, those of the backends among them.
+_LIBRARY: Final = __name__.partition(".")[0]
+_MAY_BE_SUSPENDED: Final = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_YIELD: Final = dis.opmap["YIELD_VALUE"]
 # What our own code says of an error; no answer has a part in it.
 _OURS: Final = frozenset({"operation", "backend", "fingerprint"})
 
@@ -99,9 +107,31 @@ def without_variables(error: BaseException) -> None:
     """Clear the local variables of the call frames that an error, and the errors behind it, came through, in place.
 
     They would be the request or its answer, for whoever collects them. Where the error came from can still be told.
+    Frames that have not ended are left alone: somebody who caught the error may be at work in them, in whatever task.
+    So are those of a caller, who may have been handling an error of his own when he called.
     """
+    packages = {_package(frame) for frame, _ in walk_tb(error.__traceback__)}
     for one in _all_behind(error):
-        clear_frames(one.__traceback__)
+        is_ours = False
+        for frame, _ in walk_tb(one.__traceback__):
+            is_ours = is_ours or (package := _package(frame)) in packages or package.startswith(_LIBRARY)
+            if is_ours:
+                _clear(frame)
+
+
+def _package(frame: FrameType) -> str:
+    name: str = frame.f_globals.get("__name__", "")
+    return name.partition(".")[0]
+
+
+def _clear(frame: FrameType) -> None:
+    # To clear the frame of a suspended coroutine ends the coroutine. Python 3.13 and later refuse to, as all refuse
+    # for frames that run; before, what tells is that the last thing it did was to yield.
+    code = frame.f_code
+    if code.co_flags & _MAY_BE_SUSPENDED and frame.f_lasti >= 0 and code.co_code[frame.f_lasti] == _YIELD:
+        return
+    with suppress(RuntimeError):
+        frame.clear()
 
 
 def _all_behind(error: BaseException) -> Iterator[BaseException]:

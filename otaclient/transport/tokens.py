@@ -105,7 +105,8 @@ class TokenCache:
         if waiter.token is not None:
             return waiter.token
         if waiter.failure is not None:
-            raise _own(waiter.failure) from waiter.failure
+            # Not from the failure itself: its traceback goes through the frames of the caller that led.
+            raise _own(waiter.failure) from waiter.failure.__cause__
         return await self._lead(deadline)
 
     def invalidate(self, token: Token) -> None:

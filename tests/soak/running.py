@@ -231,8 +231,10 @@ def _connections(pool: AiohttpTransport) -> int:
 
 async def _check_usable(outcome: Outcome, backend: Backend) -> None:
     """After all that, in good weather, a scan has to be complete and certified."""
+    # A pause that was asked for in bad weather may still last, longer than a caller in a hurry has time.
+    patient = backend.with_options(timeout_seconds=_HANGING_SECONDS)
     try:
-        async with otaclient.scan([(backend, DeviceUpgradeQuery())]) as scan:
+        async with otaclient.scan([(patient, DeviceUpgradeQuery())]) as scan:
             seen = [device.device_id async for device in scan]
     except OtaError as error:
         outcome.failures.append(f"the last scan failed, in good weather: {error}")

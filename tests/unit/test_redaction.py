@@ -1,10 +1,12 @@
 """Secrets, and how they are taken out of what is said."""
 
+import asyncio
 import base64
 import copy
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from traceback import walk_tb
 from typing import Any
 from urllib.parse import quote
 
@@ -17,7 +19,7 @@ from otaclient.errors import ApiError, OtaError, PayloadError
 from otaclient.secret import Revealed, Secret, credentials_in, last_characters
 from otaclient.structuring import encode_json
 from otaclient.transport.http import HttpRequest
-from otaclient.transport.redaction import secrets_of_request, without_answer, without_secrets
+from otaclient.transport.redaction import secrets_of_request, without_answer, without_secrets, without_variables
 
 SECRET = 'k3y"with+odd/characters=AND%MORE'
 FORMS: dict[str, Callable[[str], str]] = {
@@ -105,6 +107,105 @@ def test_whatever_is_behind_an_error_is_cleaned_too() -> None:
     group = key_error.__cause__
     assert isinstance(group, ExceptionGroup)
     assert SECRET not in repr((key_error, group, group.exceptions, group.__notes__))
+
+
+def test_variables_of_calls_that_have_ended_are_gone() -> None:
+    """Also of those that the errors behind it came through."""
+
+    def fail(request: str) -> None:
+        raise ValueError(len(request))
+
+    try:
+        try:
+            fail(SECRET)
+        except ValueError as first:
+            raise OtaError("failed") from first
+    except OtaError as error:
+        without_variables(error)
+        assert error.__cause__ is not None
+        frames = [frame for frame, _ in walk_tb(error.__cause__.__traceback__)]
+    assert frames[-1].f_code.co_name == "fail"
+    assert frames[-1].f_locals == {}
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "generator", "asynchronous generator"])
+async def test_whoever_caught_an_error_and_works_on_is_left_alone(kind: str) -> None:
+    """To clear the frame of somebody who waits would end him, in the midst of his work."""
+    errors: list[OtaError] = []
+    gate = asyncio.Event()
+
+    def fail() -> None:
+        raise OtaError("failed")
+
+    async def coroutine() -> str:
+        try:
+            fail()
+        except OtaError as error:
+            errors.append(error)
+        await gate.wait()
+        return "done"
+
+    def generator() -> Iterator[str]:
+        try:
+            fail()
+        except OtaError as error:
+            errors.append(error)
+        yield "working"
+        yield "done"
+
+    async def generating() -> AsyncIterator[str]:
+        try:
+            fail()
+        except OtaError as error:
+            errors.append(error)
+        yield "working"
+        yield "done"
+
+    task, one, many = asyncio.ensure_future(coroutine()), generator(), generating()
+    if kind == "coroutine":
+        await asyncio.sleep(0)
+    elif kind == "generator":
+        assert next(one) == "working"
+    else:
+        assert await anext(many) == "working"
+    without_variables(errors[0])
+    gate.set()
+    if kind == "generator":
+        assert next(one) == "done"
+    elif kind == "asynchronous generator":
+        assert await anext(many) == "done"
+    assert await task == "done"
+
+
+APPLICATION = """
+def handle(library):
+    def fail(own):
+        raise ValueError
+
+    try:
+        fail("his")
+    except ValueError:
+        library()
+"""
+
+
+def test_a_caller_keeps_his_own_variables() -> None:
+    """Errors that he was handling when he called are his."""
+    behind: list[BaseException | None] = []
+
+    def library() -> None:
+        try:
+            raise OtaError("failed")
+        except OtaError as error:
+            without_variables(error)
+            behind.append(error.__context__)
+
+    application: dict[str, Any] = {"__name__": "some.application"}
+    exec(compile(APPLICATION, "application.py", "exec"), application)  # noqa: S102 - code of another package
+    application["handle"](library)
+    assert behind[0] is not None
+    *_, (frame, _line) = walk_tb(behind[0].__traceback__)
+    assert frame.f_locals == {"own": "his"}
 
 
 @pytest.mark.parametrize("name", ["request_id", "vendor_code"])

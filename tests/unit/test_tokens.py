@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from traceback import walk_tb
 from typing import Any
 
 import anyio
@@ -366,3 +367,25 @@ async def test_failures_without_a_wait_are_not_remembered() -> None:
         with pytest.raises(ServerError):
             await cache.get(deadline=FOR_EVER)
     assert len(service.requests) == 3
+
+
+async def test_a_failure_that_many_share_leads_nobody_into_the_frames_of_another() -> None:
+    """What the leader's callers know is theirs, and they may be at work again when the others take theirs apart."""
+    clock, flights = HandClock(), Flights()
+    crowd = Crowd(TokenCache(flights.fetch, clock))
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(crowd.ask, FOR_EVER)
+        await anyio.wait_all_tasks_blocked()
+        cause = OSError("connection refused")
+        failure = ServerError("down")
+        failure.__cause__ = cause
+        flights.landing[0].set_exception(failure)
+    leader, *others = crowd.errors
+    assert leader is failure
+    for error in others:
+        assert isinstance(error, ServerError)
+        assert error.__cause__ is cause
+        assert error.__context__ is None
+        frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+        assert not {"_lead", "_fetched"} & {frame.f_code.co_name for frame in frames}
