@@ -29,7 +29,9 @@ from otaclient.errors import (
 from otaclient.fleet.fetcher import Outcome, fetch_each
 from otaclient.fleet.ledger import Certificate, Verdict
 from otaclient.fleet.plan import TargetPlan
-from otaclient.fleet.scan import Scan, ScanProgress, plan, scan
+from otaclient.fleet.running_scan import Scan
+from otaclient.fleet.scan import plan, scan
+from otaclient.fleet.scan_options import ScanProgress
 from otaclient.models import (
     Checksum,
     Connection,

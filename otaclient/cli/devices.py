@@ -32,7 +32,9 @@ from otaclient.cli.progress import ProgressBar
 from otaclient.cli.sink import FileSink, StandardOutput, claim, write_file
 from otaclient.fleet.ledger import Verdict
 from otaclient.fleet.plan import Dedupe
-from otaclient.fleet.scan import Scan, ScanProgress, scan
+from otaclient.fleet.running_scan import Scan
+from otaclient.fleet.scan import scan
+from otaclient.fleet.scan_options import ScanProgress
 from otaclient.models import DeviceUpgrade
 from otaclient.protocols import Backend
 from otaclient.queries import DeviceUpgradeQuery

@@ -25,7 +25,7 @@ from otaclient.export.stamp import Stamp, files_of, stamp_path
 from otaclient.export.texts import head_of, rows_as_csv, rows_as_jsonl
 from otaclient.files import path_text, reason_of
 from otaclient.fleet.ledger import Certificate
-from otaclient.fleet.scan import Scan
+from otaclient.fleet.running_scan import Scan
 from otaclient.models import DeviceUpgrade
 from otaclient.threads import in_thread
 

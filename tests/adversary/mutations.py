@@ -142,7 +142,7 @@ def _changed(rule: Rule, module: str, what: str, *texts: str) -> Mutation:
 
 
 _PAGES, _MARKERS, _CHAIN = "fleet.certified_pages", "fleet.certified_markers", "fleet.chain"
-_PROOF, _RANGES, _SCAN, _SEEN = "fleet.proof", "fleet.ranges", "fleet.scan", "fleet.sightings"
+_PROOF, _RANGES, _SCAN, _SEEN = "fleet.proof", "fleet.ranges", "fleet.running_scan", "fleet.sightings"
 _WALKS, _READER, _PAGING = "fleet.walks", "fleet.reader", "paging"
 
 # fmt: off

@@ -25,7 +25,7 @@ from otaclient.cli.output import record
 from otaclient.cli.progress import ProgressBar
 from otaclient.emulator import EmulatorServer, Fleet
 from otaclient.fleet.ledger import Verdict
-from otaclient.fleet.scan import Scan
+from otaclient.fleet.running_scan import Scan
 
 VENDORS = ("enos", "iotda")
 DEVICES = 700

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from otaclient.errors import DeadlineExceededError, InvalidQueryError, PayloadError, ServerError
 from otaclient.events import DeviceChanged, Event, PageRead
 from otaclient.fleet.ledger import Verdict
-from otaclient.fleet.scan import ScanProgress, scan
+from otaclient.fleet.scan import scan
+from otaclient.fleet.scan_options import ScanProgress
 from otaclient.models import DeviceUpgrade
 from otaclient.queries import DeviceUpgradeQuery
 from otaclient.reads import Paging, RawPage, Rows

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from otaclient.emulator import Fleet
 from otaclient.errors import DeadlineExceededError
 from otaclient.fleet.ledger import Verdict
-from otaclient.fleet.scan import ScanProgress, scan
+from otaclient.fleet.scan import scan
+from otaclient.fleet.scan_options import ScanProgress
 from otaclient.queries import DeviceUpgradeQuery
 from otaclient.reads import Markers, PageNumbers
 from support.clock import HandClock
