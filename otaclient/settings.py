@@ -25,44 +25,30 @@ from another. Messages name settings and places, never values: any value may be 
 """
 
 import os
-import sys
-import types
-import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
 from otaclient.errors import ConfigurationError
+from otaclient.profiles import (
+    FILE_NAME,
+    check_profile,
+    chosen_profile,
+    default_folders,
+    read_document,
+    shown_path,
+    state_of,
+    table_key,
+    table_of,
+)
 from otaclient.secret import Secret
+from otaclient.setting_values import converted, members_of
 
-__all__ = [
-    "DEFAULT_PROFILE",
-    "FILE_NAME",
-    "PROFILE_VARIABLE",
-    "Setting",
-    "default_folders",
-    "load_config",
-    "settings_of",
-    "variable_name",
-]
+__all__ = ["Setting", "load_config", "settings_of", "variable_name"]
 
 C = TypeVar("C")
-
-FILE_NAME: Final = "otaclient.toml"
-PROFILE_VARIABLE: Final = "OTACLIENT_PROFILE"
-DEFAULT_PROFILE: Final = "default"
-
-_TRUE: Final = frozenset({"1", "true", "yes", "on"})
-_FALSE: Final = frozenset({"0", "false", "no", "off"})
-_TYPE_WORDS: Final[Mapping[type, str]] = {
-    str: "text",
-    Secret: "text",
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-}
 
 
 @attrs.frozen(kw_only=True)
@@ -99,7 +85,7 @@ def load_config(
         profile: The profile; ``OTACLIENT_PROFILE`` or ``default`` unless given.
         overrides: Values that win over file and environment; ``None`` as a value means that there is none.
         environ: The environment; the process's own unless given.
-        folders: Where to look for ``otaclient.toml``; :func:`default_folders` unless given.
+        folders: Where to look for ``otaclient.toml``; :func:`otaclient.profiles.default_folders` unless given.
 
     Raises:
         ConfigurationError: A setting is missing, empty, unknown or of the wrong type; the profile is unknown; a file
@@ -133,7 +119,7 @@ def settings_of(
         Setting(
             name=name,
             variable=variable_name(plugin_name, name),
-            secret=Secret in _members(field.type),
+            secret=Secret in members_of(field.type),
             required=_is_required(field),
             source=found.sources.get(name),
         )
@@ -144,29 +130,6 @@ def settings_of(
 def variable_name(plugin_name: str, field_name: str) -> str:
     """Return the environment variable of a setting, such as ``OTACLIENT_ENOS_ORG_ID``."""
     return f"OTACLIENT_{plugin_name}_{field_name}".upper().replace("-", "_")
-
-
-def default_folders() -> tuple[Path, ...]:
-    """Return the folders that are searched for ``otaclient.toml``, first the current one."""
-    user = _user_folder(sys.platform, os.environ)
-    return (Path(), user) if user is not None else (Path(),)
-
-
-def _user_folder(platform: str, environ: Mapping[str, str]) -> Path | None:
-    """Return the platform's folder for a user's configuration, or ``None`` where there is no home."""
-    if platform == "win32":
-        base = environ.get("LOCALAPPDATA")
-        return Path(base) / "otaclient" if base else None
-    if platform != "darwin" and Path(environ.get("XDG_CONFIG_HOME", "")).is_absolute():
-        return Path(environ["XDG_CONFIG_HOME"]) / "otaclient"
-    home = environ.get("HOME")
-    if not home:
-        return None
-    return (
-        Path(home, "Library", "Application Support", "otaclient")
-        if platform == "darwin"
-        else Path(home, ".config", "otaclient")
-    )
 
 
 # --- gathering -------------------------------------------------------------------------------------------------------
@@ -193,19 +156,19 @@ def _gather(
     folders: Sequence[Path] | None,
 ) -> _Found:
     environment = os.environ if environ is None else environ
-    chosen, chosen_by = _chosen_profile(profile, environment)
+    chosen, chosen_by = chosen_profile(profile, environment)
     paths = [folder / FILE_NAME for folder in (default_folders() if folders is None else folders)]
-    documents = {path: _read(path) for path in paths}
+    documents = {path: read_document(path) for path in paths}
     if chosen_by is not None:
-        _check_profile(chosen, chosen_by, documents)
-    table_name = f"[{_key(chosen)}.{_key(plugin_name)}]"
+        check_profile(chosen, chosen_by, documents)
+    table_name = f"[{table_key(chosen)}.{table_key(plugin_name)}]"
     fields = _fields(target)
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for path, document in documents.items():
-        table = _table(document or {}, chosen, plugin_name, path)
+        table = table_of(document or {}, chosen, plugin_name, path)
         if table is not None:
-            source = f"{table_name} of {_shown(path)}"
+            source = f"{table_name} of {shown_path(path)}"
             values = _from_table(table, fields, source)
             sources = dict.fromkeys(values, source)
             break
@@ -213,85 +176,21 @@ def _gather(
     for variable, name in variables.items():
         if variable in environment:
             where = f"the environment variable {variable}"
-            values[name] = _converted(environment[variable], fields[name], where, from_text=True)
+            values[name] = converted(environment[variable], fields[name], where, from_text=True)
             sources[name] = variable
     prefix = variable_name(plugin_name, "")
     return _Found(
         values=values,
         sources=sources,
-        places=f"table {table_name} of " + " and ".join(_state(path, documents[path], chosen) for path in paths),
+        places=f"table {table_name} of " + " and ".join(state_of(path, documents[path], chosen) for path in paths),
         strays=tuple(sorted(name for name in environment if name.startswith(prefix) and name not in variables)),
     )
-
-
-def _chosen_profile(profile: str | None, environ: Mapping[str, str]) -> tuple[str, str | None]:
-    """Return the profile and who asked for it; nobody, when it is the default."""
-    if profile is not None:
-        if not profile:
-            raise ConfigurationError("the profile is an empty text: name one, or leave it out")
-        return profile, "the caller"
-    named = environ.get(PROFILE_VARIABLE)
-    if named is None:
-        return DEFAULT_PROFILE, None
-    if not named:
-        raise ConfigurationError(f"the environment variable {PROFILE_VARIABLE} is empty: name a profile, or unset it")
-    return named, PROFILE_VARIABLE
-
-
-def _check_profile(chosen: str, chosen_by: str, documents: Mapping[Path, Mapping[str, Any] | None]) -> None:
-    known = sorted({name for document in documents.values() for name in document or ()})
-    if chosen in known:
-        return
-    files = " or ".join(_shown(path) for path in documents) or "any file"
-    what = (
-        f"known profiles: {', '.join(map(_key, known))}"
-        if known
-        else f"add a table [{_key(chosen)}.<backend>] to one of them"
-    )
-    raise ConfigurationError(f"no profile {chosen!r} (asked for by {chosen_by}) in {files}; {what}")
-
-
-def _read(path: Path) -> Mapping[str, Any] | None:
-    """Return the content of a file, or ``None`` where there is none."""
-    import tomllib
-
-    try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
-    except FileNotFoundError:
-        return None
-    except NotADirectoryError:
-        return None
-    except OSError as error:
-        raise ConfigurationError(f"{_shown(path)} cannot be read: {error.strerror or type(error).__name__}") from error
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise ConfigurationError(f"{_shown(path)}, line {line}, is not UTF-8: save it as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{_shown(path)} is not valid TOML: {error}") from error
-
-
-def _table(document: Mapping[str, Any], profile: str, plugin_name: str, path: Path) -> Mapping[str, Any] | None:
-    for name, value in document.items():
-        if not isinstance(value, dict):
-            example = f"[{DEFAULT_PROFILE}.{_key(plugin_name)}]"
-            raise ConfigurationError(
-                f"{_shown(path)}: {name!r} stands outside any profile: put it under a table such as {example}"
-            )
-    tables: Mapping[str, Any] = document.get(profile, {})
-    for name, value in tables.items():
-        if not isinstance(value, dict):
-            example = f"[{_key(profile)}.{_key(plugin_name)}]"
-            raise ConfigurationError(
-                f"{_shown(path)}: {name!r} in [{_key(profile)}] belongs to no backend: "
-                f"put it under a table such as {example}"
-            )
-    return tables.get(plugin_name)
 
 
 def _from_table(table: Mapping[str, Any], fields: Mapping[str, "attrs.Attribute[Any]"], source: str) -> dict[str, Any]:
     _check_known(table, fields, source)
     return {
-        name: _converted(value, fields[name], f"{name} in {source}", from_text=False) for name, value in table.items()
+        name: converted(value, fields[name], f"{name} in {source}", from_text=False) for name, value in table.items()
     }
 
 
@@ -300,7 +199,7 @@ def _with_overrides(found: _Found, target: type[Any], plugin_name: str, override
     _check_known(overrides, fields, f"the arguments for {plugin_name}")
     given = {name: value for name, value in overrides.items() if value is not None}
     values = {
-        name: _converted(value, fields[name], f"the argument {name}", from_text=True)
+        name: converted(value, fields[name], f"the argument {name}", from_text=True)
         if isinstance(value, str)
         else value
         for name, value in given.items()
@@ -320,52 +219,6 @@ def _check_known(names: Iterable[str], fields: Mapping[str, Any], source: str) -
 
 
 # --- one value -------------------------------------------------------------------------------------------------------
-
-
-def _converted(value: Any, field: "attrs.Attribute[Any]", where: str, *, from_text: bool) -> Any:
-    """Return a value as its field's type, or raise an error that names the place and never the value."""
-    members = _members(field.type)
-    if isinstance(value, str) and not value.strip():
-        raise ConfigurationError(f"{where} is empty: give it a value, or remove it")
-    for member in members:
-        if isinstance(member, type) and type(value) is member:
-            return value
-    if isinstance(value, str):
-        return _from_text(value, members, where, from_text=from_text)
-    if float in members and type(value) is int:
-        return float(value)
-    expected = " or ".join(dict.fromkeys(_TYPE_WORDS[member] for member in members if member in _TYPE_WORDS))
-    hint = ": put it in quotes" if str in members or Secret in members else ""
-    raise ConfigurationError(
-        f"{where} is of the type {type(value).__name__}, not {expected or 'one that can be read'}{hint}"
-    )
-
-
-def _from_text(value: str, members: Sequence[Any], where: str, *, from_text: bool) -> Any:
-    if Secret in members:
-        return Secret(value)
-    choices = [
-        choice
-        for member in members
-        if typing.get_origin(member) is typing.Literal
-        for choice in typing.get_args(member)
-    ]
-    if choices:
-        if value in choices:
-            return value
-        raise ConfigurationError(f"{where} is none of the known values: {', '.join(map(str, choices))}")
-    if bool in members and from_text and value.lower() in _TRUE | _FALSE:
-        return value.lower() in _TRUE
-    for number in (int, float):
-        if number in members and from_text:
-            try:
-                return number(value)
-            except ValueError:
-                continue
-    expected = " or ".join(dict.fromkeys(_TYPE_WORDS[member] for member in members if member in _TYPE_WORDS))
-    if expected:
-        raise ConfigurationError(f"{where} must be {expected}")
-    raise ConfigurationError(f"{where} cannot be read from text: pass a whole configuration as config= instead")
 
 
 # --- building --------------------------------------------------------------------------------------------------------
@@ -425,31 +278,3 @@ def _fields(target: type[Any]) -> dict[str, "attrs.Attribute[Any]"]:
 
 def _is_required(field: "attrs.Attribute[Any]") -> bool:
     return field.default is attrs.NOTHING
-
-
-def _members(annotation: Any) -> tuple[Any, ...]:
-    """Return the types of a union without ``None``, or the one type that it is."""
-    if typing.get_origin(annotation) in {typing.Union, types.UnionType}:
-        return tuple(member for member in typing.get_args(annotation) if member is not type(None))
-    return (annotation,)
-
-
-def _state(path: Path, document: Mapping[str, Any] | None, profile: str) -> str:
-    if document is None:
-        return f"{_shown(path)} (no such file)"
-    if profile not in document:
-        return f"{_shown(path)} (no such profile there)"
-    return f"{_shown(path)} (which has for this profile: {', '.join(map(_key, document[profile])) or 'nothing'})"
-
-
-def _shown(path: Path) -> str:
-    return str(path) if path.is_absolute() else f"{os.curdir}{os.sep}{path}"
-
-
-def _key(name: str) -> str:
-    """Return a name as it is written in a TOML table header."""
-    bare = name and all(letter.isascii() and (letter.isalnum() or letter in "-_") for letter in name)
-    if bare:
-        return name
-    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(letter if letter.isprintable() else f"\\U{ord(letter):08x}" for letter in escaped) + '"'

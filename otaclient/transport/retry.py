@@ -5,9 +5,10 @@ from typing import Any, Self
 
 import attrs
 
-from otaclient.errors import ConfigurationError, OtaError
+from otaclient.errors import ConfigurationError, OtaError, OutcomeUnknownError
+from otaclient.transport.http import HttpRequest
 
-__all__ = ["Failure", "Remedy", "RetryPolicy"]
+__all__ = ["Failure", "Remedy", "RetryPolicy", "unclear_error"]
 
 
 class Remedy(Enum):
@@ -79,3 +80,17 @@ class RetryPolicy:
 
 def _worth_repeating(remedy: Remedy, *, idempotent: bool) -> bool:
     return remedy in (Remedy.REPEAT_REJECTED, Remedy.SLOW_DOWN) or (remedy is Remedy.REPEAT and idempotent)
+
+
+def unclear_error(request: HttpRequest, failure: Failure) -> OutcomeUnknownError | None:
+    """Return the error of a write that may have taken effect; ``None`` where that is clear."""
+    if request.idempotent or failure.remedy is not Remedy.REPEAT:
+        return None
+    error = failure.error
+    unknown = OutcomeUnknownError(
+        f"{request.subject or 'the request'} may or may not have taken effect: {error.message}"
+        + (f"; {request.how_to_check}" if request.how_to_check else ""),
+        **error.facts(),
+    )
+    unknown.__cause__ = error
+    return unknown

@@ -3,8 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
-from datetime import timedelta
-from typing import Final, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 import attrs
 
@@ -14,7 +13,6 @@ from otaclient.errors import (
     ConfigurationError,
     DeadlineExceededError,
     OtaError,
-    OutcomeUnknownError,
     PayloadError,
     RequestNotSentError,
     ResponseLostError,
@@ -28,18 +26,14 @@ from otaclient.transport.limits import Limiter, Limits
 from otaclient.transport.ownership import GuardedClock, Ownership, closed_error
 from otaclient.transport.redaction import secrets_of_request, without_answer, without_secrets
 from otaclient.transport.reports import CallReports
-from otaclient.transport.retry import Failure, Remedy, RetryPolicy
-from otaclient.transport.skew import LARGEST_SKEW_SECONDS, CorrectedClock, skew_in_words, skew_seconds
+from otaclient.transport.retry import Failure, Remedy, RetryPolicy, unclear_error
+from otaclient.transport.skew import CorrectedClock, compared_with_clock
 from otaclient.transport.tokens import Token, TokenCache
 
 __all__ = ["Classifier", "Dialect", "Session"]
 
 # How long everybody pauses after a throttled answer that advises no wait.
 _UNADVISED_PAUSE_SECONDS = 0.5
-_SKEW_REMEDY: Final = (
-    "and the signature holds the time: set the clock, best by NTP, or set correct_clock_skew in the configuration"
-)
-_SKEW_CORRECTED: Final = "which is made up for in what is signed from now on"
 
 
 class Classifier(Protocol):
@@ -71,20 +65,6 @@ class _Outcome:
     token: Token | None
     response: HttpResponse | None = None
     failure: Failure | None = None
-
-
-def _unclear(request: HttpRequest, failure: Failure) -> OutcomeUnknownError | None:
-    """Return the error of a write that may have taken effect; ``None`` where that is clear."""
-    if request.idempotent or failure.remedy is not Remedy.REPEAT:
-        return None
-    error = failure.error
-    unknown = OutcomeUnknownError(
-        f"{request.subject or 'the request'} may or may not have taken effect: {error.message}"
-        + (f"; {request.how_to_check}" if request.how_to_check else ""),
-        **error.facts(),
-    )
-    unknown.__cause__ = error
-    return unknown
 
 
 def _counted(response: HttpResponse, attempts: int, throttles: int) -> HttpResponse:
@@ -374,33 +354,13 @@ class Session:
     def _learn(self, exchange: Exchange, outcome: _Outcome, started_at: float) -> None:
         """Let the limiter learn from a good or a throttled answer; other failures may come sooner, or much later."""
         failure = outcome.failure
-        if failure is not None and isinstance(failure.error, AuthenticationError) and outcome.response is not None:
-            outcome.failure = self._compared_with_clock(failure, outcome.response, started_at)
+        is_refused = failure is not None and isinstance(failure.error, AuthenticationError)
+        if failure is not None and outcome.response is not None and is_refused and self._dialect.signs_time:
+            outcome.failure = compared_with_clock(failure, outcome.response, self.clock, signed_at=started_at)
         throttled = failure is not None and failure.remedy is Remedy.SLOW_DOWN
         # How long a streamed body takes depends on its size, and on whoever takes it in.
         if throttled or (failure is None and not exchange.streamed):
             self.limiter.answered(exchange.request.operation, started_at=started_at, throttled=throttled)
-
-    def _compared_with_clock(self, failure: Failure, response: HttpResponse, started_at: float) -> Failure:
-        """Let an error say that this machine's clock is off, if it is; where it is put right, another attempt helps."""
-        clock = self.clock
-        if not self._dialect.signs_time:
-            return failure
-        # Another call may have put it right since this one was signed.
-        skew = clock.corrected_since(started_at) if isinstance(clock, CorrectedClock) else None
-        if skew is None:
-            # The server looked at its clock at some moment in between.
-            under_way = timedelta(seconds=clock.monotonic() - started_at)
-            skew = skew_seconds(response, clock.now() - under_way / 2)
-            if skew is None or abs(skew) <= LARGEST_SKEW_SECONDS:
-                return failure
-            if isinstance(clock, CorrectedClock):
-                clock.correct(skew)
-        error, is_corrected = failure.error, isinstance(clock, CorrectedClock)
-        error.message += f"; {skew_in_words(skew)}, {_SKEW_CORRECTED if is_corrected else _SKEW_REMEDY}"
-        error.args = (error.message,)
-        # Whoever is not let in has had nothing done: to ask again does no harm.
-        return attrs.evolve(failure, remedy=Remedy.REPEAT_REJECTED) if is_corrected else failure
 
     async def _wait_or_raise(
         self, request: HttpRequest, failure: Failure, attempt: int, deadline: float, reports: CallReports | None
@@ -413,7 +373,7 @@ class Session:
                 reports.throttled(advised)
         delay = self.retry.delay(failure, attempt=attempt, idempotent=request.idempotent, roll=self.roll())
         if delay is None:
-            raise _unclear(request, failure) or error
+            raise unclear_error(request, failure) or error
         if self.clock.monotonic() + delay > deadline:
             raise DeadlineExceededError(
                 f"the next attempt would come in {delay:.1f} s, beyond timeout_seconds; the last one: {error.message}",

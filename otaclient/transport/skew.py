@@ -3,14 +3,22 @@
 from datetime import datetime, timedelta
 from typing import Final
 
+import attrs
+
 from otaclient.transport.clock import Clock
 from otaclient.transport.http import HttpResponse, http_date
+from otaclient.transport.retry import Failure, Remedy
 
-__all__ = ["LARGEST_SKEW_SECONDS", "CorrectedClock", "skew_in_words", "skew_seconds"]
+__all__ = ["LARGEST_SKEW_SECONDS", "CorrectedClock", "compared_with_clock", "skew_in_words", "skew_seconds"]
 
 LARGEST_SKEW_SECONDS: Final = 60.0
 """Signatures carry the time, and are refused when it is far off (IoTDA: about 15 minutes; EnOS does not say). A drift
 is told long before, but not what the whole seconds of a date and the way of an answer may explain."""
+
+_REMEDY: Final = (
+    "and the signature holds the time: set the clock, best by NTP, or set correct_clock_skew in the configuration"
+)
+_CORRECTED: Final = "which is made up for in what is signed from now on"
 
 
 def skew_seconds(response: HttpResponse, now: datetime) -> float | None:
@@ -56,3 +64,32 @@ class CorrectedClock:
     async def sleep(self, seconds: float) -> None:
         """Wait as the inner clock does."""
         await self._inner.sleep(seconds)
+
+
+def compared_with_clock(failure: Failure, response: HttpResponse, clock: Clock, *, signed_at: float) -> Failure:
+    """Let the error of a refused signature say that this machine's clock is off, if it is.
+
+    Args:
+        failure: What the vendor refused.
+        response: Its answer, which is dated.
+        clock: What told the time that was signed; a :class:`CorrectedClock` is put right.
+        signed_at: When that was, in the clock's ``monotonic`` seconds.
+
+    Returns:
+        The failure; one that another attempt helps against, where the clock was put right.
+    """
+    # Another call may have put it right since this one was signed.
+    skew = clock.corrected_since(signed_at) if isinstance(clock, CorrectedClock) else None
+    if skew is None:
+        # The server looked at its clock at some moment in between.
+        under_way = timedelta(seconds=clock.monotonic() - signed_at)
+        skew = skew_seconds(response, clock.now() - under_way / 2)
+        if skew is None or abs(skew) <= LARGEST_SKEW_SECONDS:
+            return failure
+        if isinstance(clock, CorrectedClock):
+            clock.correct(skew)
+    error, is_corrected = failure.error, isinstance(clock, CorrectedClock)
+    error.message += f"; {skew_in_words(skew)}, {_CORRECTED if is_corrected else _REMEDY}"
+    error.args = (error.message,)
+    # Whoever is not let in has had nothing done: to ask again does no harm.
+    return attrs.evolve(failure, remedy=Remedy.REPEAT_REJECTED) if is_corrected else failure

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otaclient.errors import ConfigurationError
+from otaclient.profiles import default_folders
 from otaclient.secret import Secret
-from otaclient.settings import Setting, default_folders, load_config, settings_of, variable_name
+from otaclient.settings import Setting, load_config, settings_of, variable_name
 
 
 @attrs.frozen(kw_only=True)
