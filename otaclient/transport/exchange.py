@@ -12,9 +12,9 @@ from otaclient.transport.retry import Failure, Remedy
 
 __all__ = ["Exchange", "Into", "Whole"]
 
-# So much must have come anew for attempts to be counted from the beginning: a server that hangs up after each byte
-# would otherwise be asked once for every byte.
-_WORTH_ANOTHER_COUNT_BYTES = 64 * 1024
+# So much must have come anew for attempts and time to be counted from the beginning: a server that hangs up after each
+# byte would otherwise be asked once for every byte, and one that sends a byte now and then waited for without end.
+_PROGRESS_BYTES = 64 * 1024
 
 
 class Exchange(Protocol):
@@ -79,14 +79,15 @@ class Into:
         self._transport = transport
         self._sink = sink
         self._idle_seconds = idle_seconds
-        self._until_begun: asyncio.Timeout | None = None
+        self._timeout: asyncio.Timeout | None = None
+        self._noted = 0
         self.request = request
         self.streamed = False
 
     @property
     def progress(self) -> int:
         """How many parts worth a mention the sink holds."""
-        return self._sink.position // _WORTH_ANOTHER_COUNT_BYTES
+        return self._sink.position // _PROGRESS_BYTES
 
     def for_attempt(self) -> HttpRequest:
         """Return the request, for the bytes behind those that the sink holds."""
@@ -96,13 +97,13 @@ class Into:
         return self.request.with_headers({"Range": f"bytes={self._sink.position}-"})
 
     async def send(self, signed: HttpRequest, endpoint: str, seconds_left: float | None) -> HttpResponse:
-        """Send it; the answer must begin within the time that is left, and each piece come within the idle time."""
-        async with asyncio.timeout(seconds_left) as self._until_begun:
+        """Send it; the answer must begin in the time that is left, and every 64 KiB of it come within the idle time."""
+        async with asyncio.timeout(seconds_left) as self._timeout:
             return await self._transport.fetch(signed, self, endpoint=endpoint, idle_seconds=self._idle_seconds)
 
     def timed_out(self, error: TimeoutError) -> Failure:
         """Return that the answer was lost: another attempt goes on from there."""
-        lost = ResponseLostError("nothing came for timeout_seconds")
+        lost = ResponseLostError("nothing came for timeout_seconds, or less than 64 KiB")
         lost.__cause__ = error
         return Failure(error=lost, remedy=Remedy.REPEAT)
 
@@ -115,11 +116,19 @@ class Into:
 
     async def begin(self, status: int, headers: Mapping[str, str], /) -> bool:
         """Ask the sink, and note its answer."""
-        assert self._until_begun is not None  # the transport asks while it sends
-        self._until_begun.reschedule(None)
         self.streamed = await self._sink.begin(status, headers)
+        self._begin_to_wait()
         return self.streamed
 
     async def write(self, chunk: bytes, /) -> None:
         """Hand the bytes on."""
         await self._sink.write(chunk)
+        if self.progress > self._noted:
+            self._begin_to_wait()
+
+    def _begin_to_wait(self) -> None:
+        """Give the server the idle time anew."""
+        assert self._timeout is not None  # the transport hands over while it sends
+        self._noted = self.progress
+        idle = self._idle_seconds
+        self._timeout.reschedule(None if idle is None else asyncio.get_running_loop().time() + idle)

@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import anyio
 import attrs
@@ -60,6 +60,9 @@ class Limiter:
     Waits for a turn are reserved rather than polled, so that the caller knows beforehand when its turn comes and need
     not wait for one that lies behind its deadline.
     """
+
+    waits: ClassVar[bool] = True
+    """Whether anybody may have to wait. Where not, as in a load test, a backend adds no pace of its own either."""
 
     def __init__(self, limits: Limits, clock: Clock) -> None:
         self._clock = clock

@@ -200,7 +200,8 @@ class Session:
         """Fetch a body into a sink, going on where it broke off, and return the last answer without it.
 
         There is no deadline over the whole, which may be large: ``timeout_seconds`` bounds the wait for each next
-        piece. Attempts are counted anew after progress, and have ``timeout_seconds`` anew for all of them together.
+        piece, and for each next 64 KiB. Attempts are counted anew after such progress, and have ``timeout_seconds``
+        anew for all of them together.
 
         Args:
             request: What is asked.

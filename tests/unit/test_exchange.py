@@ -172,6 +172,26 @@ async def test_a_stalled_download_is_a_lost_answer(files: Any) -> None:
         await session(retry=RetryPolicy.none(), timeout_seconds=0.05).fetch(GET, Memory())
 
 
+class Dripping(ScriptedTransport):
+    """Gives a byte, and another, and another."""
+
+    async def fetch(
+        self, request: HttpRequest, sink: Any, /, *, endpoint: str, idle_seconds: float | None
+    ) -> HttpResponse:
+        """Never come to an end, nor rest."""
+        await sink.begin(200, {})
+        while True:
+            await sink.write(b"x")
+            await asyncio.sleep(0)
+
+
+async def test_a_body_that_drips_for_ever_is_not_waited_for() -> None:
+    """Each piece comes in time; what counts is that together they amount to something."""
+    with pytest.raises(DeadlineExceededError, match="less than 64 KiB") as caught:
+        await session_over(Dripping(), HandClock(), timeout_seconds=0.05).fetch(GET, Memory())
+    assert isinstance(caught.value.__cause__, ResponseLostError)
+
+
 class Piecewise(ScriptedTransport):
     """Gives a long body in pieces, each after some time, and breaks off when told to."""
 
