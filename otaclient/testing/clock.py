@@ -27,7 +27,7 @@ class HandClock:
         self.seconds = 1000.0
         self.slept: list[float] = []
         """Every sleep of the client so far, in seconds."""
-        self.service = ManualClock(self.now())
+        self.service = ManualClock(start + timedelta(seconds=self.seconds))
         """The same time for an emulator."""
 
     def monotonic(self) -> float:

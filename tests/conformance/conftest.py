@@ -9,7 +9,7 @@ import pytest
 import otaclient
 from otaclient.emulator import Fleet
 from otaclient.events import Event
-from support.service import Service
+from otaclient.testing import Service
 
 # Read once: the fleet is only looked at. Its size is no multiple of any vendor's page size.
 FLEET = Fleet.generate(devices=617, seed=11)

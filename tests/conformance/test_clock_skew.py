@@ -16,12 +16,12 @@ from otaclient.errors import AuthenticationError, ConfigurationError
 from otaclient.protocols import Backend
 from otaclient.registry import backend_plugin
 from otaclient.settings import load_config
+from otaclient.testing import HandClock
 from otaclient.transport.aiohttp_transport import AiohttpTransport
 from otaclient.transport.options import TransportOptions
 from otaclient.transport.session import Session
 from otaclient_enos import EnosConfig
 from otaclient_iotda import AkSkCredentials, IotdaConfig
-from support.clock import HandClock
 
 FLEET: Final = Fleet.generate(devices=60, seed=3)
 TOLERATED_SECONDS: Final = 900.0

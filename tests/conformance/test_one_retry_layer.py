@@ -26,6 +26,7 @@ from aiohttp import web
 from otaclient import RetryPolicy
 from otaclient.emulator.faults import DropConnection
 from otaclient.errors import OtaError
+from otaclient.load.watching import Watched, watched
 from support.operations import EVERY_CASE, WRITE_REQUESTS, Operation, Preparation, opened, operations_of
 from support.write_laboratory import Laboratory, laboratory, simulate
 
@@ -220,6 +221,90 @@ def test_without_retries(vendor: str) -> None:
     """One request, whatever it comes to: nothing is repeated, looked for, renewed or read again."""
     wrong = simulate(_all(vendor, RetryPolicy.none()))
     assert not wrong, "\n".join(wrong)
+
+
+# --- in bare mode ----------------------------------------------------------------------------------------------------
+
+KEYED: Final = "jobs.create (keyed)"
+NEEDS_MORE: Final = {
+    "enos": {
+        KEYED,
+        "firmware.create",  # and firmware.get: was it stored whole?
+        "firmware.create (pieces)",
+        "firmware.download",  # the firmware, and its file
+        "jobs.progress",  # tasks are counted, status by status
+        "jobs.wait",
+        "jobs.watch",
+        "scan",
+    },
+    "iotda": {
+        KEYED,
+        "devices.search (resolved)",  # the open jobs first
+        "firmware.search",  # to its end; and there is a listing for each kind
+        "jobs.cancel_tasks (parts)",
+        "jobs.create",  # the packages first, unless firmware_kind says what they are
+        "jobs.tasks",
+        "scan",
+    },
+}
+"""Calls that need more than one request: in bare mode those after the first are not sent, and the call says so."""
+
+
+async def bare_requests(
+    lab: Laboratory, what: Operation, ready: Preparation, failing: Failing | None
+) -> tuple[dict[str, int], Watched, OtaError | None]:
+    """Return which requests a call sends where one is allowed, what was seen of it, and what it raised."""
+    lab.vendor.emulator.faults.clear()
+    call = await ready.call()
+    failure: OtaError | None = None
+    async with opened(lab, what, timeout_seconds=1000.0, bare=True) as client:
+        await client.authenticate()
+        lab.vendor.emulator.served.clear()
+        if failing is not None:
+            lab.vendor.emulator.faults.add(Failure(failing), times=None)
+        began = lab.vendor.clock.monotonic()
+        with watched(1) as seen:
+            try:
+                await call(client)
+            except OtaError as error:
+                failure = error
+        waited = lab.vendor.clock.monotonic() - began
+        assert waited == 0, f"{what.name} waits for {waited} s after {failing}, {failure}"
+        return dict(lab.vendor.emulator.served), seen, failure
+
+
+async def _bare(vendor: str) -> tuple[list[str], dict[str, OtaError]]:
+    wrong: list[str] = []
+    refused: dict[str, OtaError] = {}
+    async with laboratory(vendor) as lab:
+        for place, what in enumerate(operations_of(vendor)):
+            lab.clear()
+            if what.name == "authenticate":
+                continue  # before the block of a bare client begins
+            ready = Preparation(lab, what)
+            for failing in [None, *failings_of(what, vendor, place)]:
+                found, seen, failure = await bare_requests(lab, what, ready, failing)
+                right = 0 if what.name == KEYED else 1
+                if not sum(found.values()) == seen.requests == len(seen.attempts) == right or seen.token_attempts:
+                    wrong.append(
+                        f"{what.name}: {found or 'nothing'} after {failing}, of which {seen.requests} are seen"
+                    )
+                if failing is None and failure is not None:
+                    refused[what.name] = failure
+    return wrong, refused
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_in_bare_mode(vendor: str) -> None:
+    """Every call is one request in all and takes no time by itself, whatever comes of it; that one is what is seen."""
+    wrong, refused = simulate(_bare(vendor))
+    assert not wrong, "\n".join(wrong)
+    assert set(refused) == NEEDS_MORE[vendor]
+    for name, error in refused.items():
+        words = (
+            "makes one request a call: leave it out" if name == KEYED else "was to be one request, and needs another"
+        )
+        assert words in str(error), name
 
 
 @pytest.mark.parametrize("policy", [RetryPolicy(max_attempts=ATTEMPTS), RetryPolicy.none()])

@@ -7,7 +7,7 @@ import pytest
 import otaclient
 from otaclient import DeviceUpgradeQuery, Verdict
 from otaclient.fleet.scan import plan
-from support.service import Service
+from otaclient.testing import Service
 
 
 @pytest.mark.parametrize("certify", [True, False])

@@ -35,7 +35,7 @@ from otaclient_iotda.emulator.auth import AccessKey, IamUser
 from support.canaries import Canaries, credential_fields, logged, parts_of_types, rendered_error, renderings
 from support.echo import ECHOES, noting
 from support.forward_proxy import proxying
-from support.live import Live, SharedClock
+from support.live import HandClock, Live
 from support.lost_answers import CutAfterCommit, CutAnswer
 from support.piping import talking
 from support.writes import SLOW, WRITES, space_of
@@ -99,7 +99,7 @@ class Watched(Live):
 @asynccontextmanager
 async def watched(world: str, *, retry: RetryPolicy = RetryPolicy.none(), **transport: Any) -> AsyncIterator[Watched]:
     """Run a vendor whose credentials are canaries, and open a client of it."""
-    canaries, clock, events = Canaries(), SharedClock(), list[Event]()
+    canaries, clock, events = Canaries(), HandClock(), list[Event]()
     name = world.partition(" ")[0]
     (found,) = [entry for entry in entry_points(group="otaclient.emulators") if entry.name == name]
     emulator_options = options_of(world, canaries)

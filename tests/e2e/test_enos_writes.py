@@ -34,12 +34,12 @@ from otaclient.models import (
     Verification,
 )
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery, JobQuery
+from otaclient.testing import HandClock
 from otaclient.transport.aiohttp_transport import AiohttpTransport
 from otaclient.transport.options import TransportOptions
 from otaclient.transport.session import Session
 from otaclient_enos import EnosBackend
 from otaclient_enos.emulator import EnosEmulator
-from support.live import SharedClock
 
 FLEET = Fleet.generate(devices=900, seed=5)
 CONTENT = os.urandom(3 * 1024 * 1024 + 77)
@@ -53,7 +53,7 @@ class Site:
 
     emulator: EnosEmulator
     enos: EnosBackend
-    clock: SharedClock
+    clock: HandClock
 
     @property
     def product(self) -> str:
@@ -87,7 +87,7 @@ class Site:
 
 async def open_site(**options: Any) -> AsyncIterator[Site]:
     """Run a service with a fleet of its own, and a client that shares its clock."""
-    clock = SharedClock()
+    clock = HandClock()
     options.setdefault("plan", JobPlan(failing_share=0))
     async with EnosEmulator(FLEET.copy(), clock=clock.service, **options) as emulator:
         transport = AiohttpTransport(TransportOptions(), max_connections=4)

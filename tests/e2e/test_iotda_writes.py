@@ -29,12 +29,12 @@ from otaclient.models import (
     TaskStatus,
 )
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery, JobQuery
+from otaclient.testing import HandClock
 from otaclient.transport.aiohttp_transport import AiohttpTransport
 from otaclient.transport.options import TransportOptions
 from otaclient.transport.session import Session
 from otaclient_iotda import IotdaBackend, TargetsRefusedError
 from otaclient_iotda.emulator import IotdaEmulator
-from support.live import SharedClock
 
 FLEET = Fleet.generate(devices=900, seed=5)
 SELECT = "select * from device"
@@ -50,7 +50,7 @@ class Site:
     iotda: IotdaBackend
     everywhere: IotdaBackend
     """Of all resource spaces."""
-    clock: SharedClock
+    clock: HandClock
 
     @property
     def product(self) -> str:
@@ -86,7 +86,7 @@ class Site:
 
 async def open_site(**options: Any) -> AsyncIterator[Site]:
     """Run a service with a fleet of its own, and a client that shares its clock."""
-    clock = SharedClock()
+    clock = HandClock()
     options.setdefault("plan", JobPlan(failing_share=0))
     async with IotdaEmulator(FLEET.copy(), clock=clock.service, **options) as emulator:
         transport = AiohttpTransport(TransportOptions(), max_connections=4)

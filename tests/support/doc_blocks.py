@@ -16,6 +16,7 @@ _FENCE = re.compile(
     r"(?P<indent> *)```(?P<language>[a-z]*)(?P<rest>[^\n`]*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
 )
 _TITLE = re.compile(r'title="([^"]*)"')
+_INCLUDED = re.compile(r"^--8<--\n(.+)\n--8<--$", re.MULTILINE)
 _FILE_NAME = re.compile(r"[\w-]+\.\w+")
 
 # What differs from run to run, and says nothing.
@@ -69,10 +70,15 @@ def blocks_of(page: Path) -> list[Block]:
                 line=text.count("\n", 0, match.start("text")) + 1,
                 language=match["language"],
                 title=None if title is None else title[1],
-                text=dedent(match["text"]),
+                text=_INCLUDED.sub(_file_named, dedent(match["text"])),
             )
         )
     return found
+
+
+def _file_named(included: re.Match[str]) -> str:
+    """Return what the site shows in the place of such a line: a file under ``docs/``."""
+    return (ROOT / "docs" / included[1]).read_text(encoding="utf-8").rstrip("\n")
 
 
 @attrs.frozen(kw_only=True)

@@ -13,11 +13,11 @@ import attrs
 from otaclient.emulator import Fleet
 from otaclient.protocols import Backend
 from otaclient.registry import backend_plugin
+from otaclient.testing import HandClock
 from otaclient.transport.aiohttp_transport import AiohttpTransport
 from otaclient.transport.options import TransportOptions
 from otaclient.transport.retry import RetryPolicy
 from otaclient.transport.session import Session
-from support.clock import HandClock
 
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 _TOKEN_PATHS = (b"/apim-token-service/", b"/v3/auth/tokens")

@@ -14,6 +14,7 @@ import pytest
 from otaclient.emulator import Fleet
 from otaclient.protocols import Backend
 from otaclient.registry import backend_plugin
+from otaclient.testing import HandClock
 from otaclient.transport.aiohttp_transport import AiohttpTransport
 from otaclient.transport.http import HttpRequest, HttpResponse, Sink
 from otaclient.transport.options import TransportOptions
@@ -22,7 +23,6 @@ from otaclient_enos.emulator import firmware as enos_searches
 from otaclient_enos.emulator.requests import Page, search_of
 from otaclient_iotda.emulator import devices as iotda_searches
 from otaclient_iotda.emulator.filters import device_filter
-from support.live import SharedClock
 
 SEARCH = "devices.search"
 # Until a client has asked for all that it is going to ask for before the next answer.
@@ -141,7 +141,7 @@ class Adversary:
 @asynccontextmanager
 async def behind(adversary: Adversary, vendor: str, fleet: Fleet) -> AsyncIterator[Backend]:
     """Serve a fleet with one vendor's emulator, and open a client of it that has only this network."""
-    clock = SharedClock()
+    clock = HandClock()
     (found,) = [entry for entry in entry_points(group="otaclient.emulators") if entry.name == vendor]
     async with found.load()(fleet, clock=clock.service, compress=False) as emulator:
         session = Session(label=vendor, transport=adversary, clock=clock, roll=lambda: 0.5)

@@ -2,12 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import entry_points
 from typing import Any
 
 import attrs
 
-from otaclient.emulator import Fleet, JobPlan, ManualClock
+from otaclient.emulator import Fleet, JobPlan
 from otaclient.models import (
     DeviceUpgrade,
     Firmware,
@@ -18,46 +17,16 @@ from otaclient.models import (
     NewFirmware,
     NewJob,
 )
-from otaclient.protocols import Backend, Capability
+from otaclient.protocols import Capability
 from otaclient.queries import DeviceUpgradeQuery, FirmwareQuery
-from otaclient.registry import backend_plugin
-from otaclient.transport.aiohttp_transport import AiohttpTransport
-from otaclient.transport.options import TransportOptions
-from otaclient.transport.session import Session
-from support.clock import HandClock
-
-
-class SharedClock(HandClock):
-    """The client's clock, which moves the service's along."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.service = ManualClock(self.now())
-
-    async def sleep(self, seconds: float) -> None:
-        """Let the time pass for both."""
-        await super().sleep(seconds)
-        self.service.advance(seconds)
-
-    def advance(self, seconds: float) -> None:
-        """Let the time pass for both, at once."""
-        self.seconds += seconds
-        self.service.advance(seconds)
+from otaclient.testing import HandClock, Service, emulator_of, serve
 
 
 @attrs.define
-class Live:
+class Live(Service):
     """A vendor that a test may write to."""
 
-    name: str
-    emulator: Any
-    backend: Backend
-    clock: SharedClock
-
-    @property
-    def requests(self) -> int:
-        """How many requests came in, those for tokens left out."""
-        return sum(count for name, count in self.emulator.served.items() if not name.startswith("token."))
+    clock: HandClock
 
     def named(self, device: DeviceUpgrade) -> str:
         """Return the text by which the vendor's jobs name a device."""
@@ -103,11 +72,7 @@ def _fits(device: DeviceUpgrade, firmware: Firmware) -> bool:
 @asynccontextmanager
 async def live(name: str, fleet: Fleet, **options: Any) -> AsyncIterator[Live]:
     """Start one vendor's emulator over a copy of the fleet, and open a client of it on the same clock."""
-    clock = SharedClock()
-    (found,) = [entry for entry in entry_points(group="otaclient.emulators") if entry.name == name]
-    options = {"plan": JobPlan(failing_share=0.0), **options}
-    async with found.load()(fleet.copy(), clock=clock.service, **options) as emulator:
-        network = AiohttpTransport(TransportOptions(), max_connections=8)
-        session = Session(label=f"{name}-7", transport=network, clock=clock, roll=lambda: 0.5)
-        async with backend_plugin(name).open(emulator.config(), session) as backend:
-            yield Live(name, emulator, backend, clock)
+    clock = HandClock()
+    emulator = emulator_of(name, fleet, clock=clock.service, **{"plan": JobPlan(failing_share=0.0), **options})
+    async with serve(name, emulator, label=f"{name}-7", clock=clock) as service:
+        yield Live(**attrs.asdict(service, recurse=False))

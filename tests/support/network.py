@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from otaclient.errors import AuthenticationError, InvalidQueryError, RateLimitedError, ServerError
+from otaclient.testing import HandClock
 from otaclient.transport.http import HttpRequest, HttpResponse, Sink, retry_after_seconds
 from otaclient.transport.retry import Failure, Remedy
 from otaclient.transport.session import Dialect, Session
 from otaclient.transport.tokens import TokenCache
-from support.clock import HandClock
 
 Answer = HttpResponse | Exception | Callable[[HttpRequest], HttpResponse]
 

@@ -14,13 +14,13 @@ from otaclient.models import JobScope, LocalizedText, NewJob
 from otaclient.protocols import Backend
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery, JobQuery
 from otaclient.registry import backend_plugin
+from otaclient.testing import HandClock
 from otaclient.transport.aiohttp_transport import AiohttpTransport
 from otaclient.transport.http import HttpRequest, HttpResponse, Sink
 from otaclient.transport.options import TransportOptions
 from otaclient.transport.retry import RetryPolicy
 from otaclient.transport.session import Session
 from otaclient_iotda.backend import IotdaBackend
-from support.clock import HandClock
 
 Call = Callable[[Backend], Awaitable[Any]]
 

@@ -11,6 +11,7 @@ import anyio.lowlevel
 import attrs
 import pytest
 
+from otaclient.load import bare_session
 from otaclient.models import DeviceUpgrade, Firmware, JobStatus
 from otaclient.protocols import Backend
 from otaclient.registry import backend_plugin
@@ -117,8 +118,8 @@ class Laboratory:
             yield client
 
     @asynccontextmanager
-    async def opened(self, config: Any, **options: Any) -> AsyncIterator[Backend]:
-        """Open a client that shares nothing with any other, and leaves nothing behind."""
+    async def opened(self, config: Any, *, bare: bool = False, **options: Any) -> AsyncIterator[Backend]:
+        """Open a client that shares nothing with any other, and leaves nothing behind; one for load tests if asked."""
         vendor = self.vendor
         network = AiohttpTransport(TransportOptions(), max_connections=2)
         session = Session(
@@ -130,7 +131,7 @@ class Laboratory:
             **options,
         )
         before = set(self.loop.open_transports)
-        async with self.plugin.open(config, session) as client:
+        async with self.plugin.open(config, bare_session(session) if bare else session) as client:
             yield client
         for _ in range(5):
             await asyncio.sleep(0)
@@ -164,7 +165,7 @@ async def laboratory(name: str) -> AsyncIterator[Laboratory]:
         session = Session(label="admin", transport=network, clock=clock)
         plugin = backend_plugin(name)
         async with plugin.open(emulator.config(), session) as client:
-            vendor = KnownLive(name, emulator, client, clock)
+            vendor = KnownLive(name, emulator, client, [], clock)
             space = await space_of(vendor)
             await vendor.choose(3)
             admin = client.with_options(owner_id=space) if name == "iotda" else client

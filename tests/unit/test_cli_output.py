@@ -12,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from otaclient.cli.output import Column, Format, aligned, details, plain, plain_lines, record, renderer
+from otaclient.cli.cells import plain, plain_lines
+from otaclient.cli.output import Format, details, record, renderer
+from otaclient.cli.screen import Screen
+from otaclient.cli.table import Column, aligned
 from otaclient.models import (
     Checksum,
     DeviceId,
@@ -52,7 +55,7 @@ COLUMNS = (
 def rendered(chosen: Format, *blocks: list[Any], width: int | None = None, columns: Any = COLUMNS) -> str:
     """Render blocks of firmware to the end."""
     fields = tuple(field.name for field in attrs.fields(Firmware))
-    lines = renderer(chosen, fields=fields, columns=columns, width=width)
+    lines = renderer(chosen, fields=fields, columns=columns, screen=Screen(width=width))
     return lines.head() + "".join(lines.block(block) for block in blocks) + lines.tail()
 
 
@@ -160,8 +163,8 @@ def test_what_there_is_no_room_for_is_left_out_and_named(width: int | None, left
     """Blank columns go first, prose is cut, then columns go from the right; identifiers stay whole."""
     model = attrs.evolve(FIRMWARE, description="some prose here that is long")
     long_id = attrs.evolve(model, firmware_id=FirmwareId("i" * 20))
-    assert "i" * 20 in renderer(Format.TABLE, fields=(), columns=FLEXIBLE, width=36).block([long_id])
-    lines = renderer(Format.TABLE, fields=(), columns=FLEXIBLE, width=width)
+    assert "i" * 20 in renderer(Format.TABLE, fields=(), columns=FLEXIBLE, screen=Screen(width=36)).block([long_id])
+    lines = renderer(Format.TABLE, fields=(), columns=FLEXIBLE, screen=Screen(width=width))
     text = lines.block([model])
     assert list(lines.left_out) == left_out
     assert about in text

@@ -22,13 +22,13 @@ from otaclient.models import Firmware, Job, JobId
 from otaclient.protocols import Backend, Capability
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery, JobQuery
 from otaclient.reads import PageWindow
+from otaclient.testing import HandClock
 from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient.transport.limits import Limits
 from otaclient.transport.retry import RetryPolicy
 from otaclient.transport.session import Session
 from otaclient_enos import EnosBackend, EnosConfig, plugin
 from otaclient_enos.signing import encryption_of
-from support.clock import HandClock
 from support.network import ScriptedTransport
 
 CONFIG = EnosConfig(endpoint="https://apim.example.com", org_id="o1", app_key="backend-test", app_secret="the-secret")

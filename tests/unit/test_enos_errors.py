@@ -22,12 +22,12 @@ from otaclient.errors import (
     RequestNotSentError,
     ServerError,
 )
+from otaclient.testing import HandClock
 from otaclient.transport.aiohttp_transport import AiohttpTransport
 from otaclient.transport.options import TransportOptions
 from otaclient.transport.retry import RetryPolicy
 from otaclient.transport.session import Session
 from otaclient_enos import EnosBackend, EnosConfig
-from support.clock import HandClock
 
 CONFIG = EnosConfig(endpoint="https://apim.example.com", org_id="o1", app_key="errors-test", app_secret="the-secret")
 TOKENS = re.compile(r"https://apim\.example\.com/apim-token-service/v2\.0/token/get$")

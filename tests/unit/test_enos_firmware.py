@@ -26,11 +26,11 @@ from otaclient.errors import (
 )
 from otaclient.models import Checksum, DeviceId, DeviceUpgrade, Firmware, FirmwareId, LocalizedText, NewFirmware
 from otaclient.protocols import FirmwareContent
+from otaclient.testing import HandClock
 from otaclient.transport.http import HttpRequest, HttpResponse, Sink
 from otaclient.transport.retry import RetryPolicy
 from otaclient.transport.session import Session
 from otaclient_enos import EnosBackend, EnosConfig
-from support.clock import HandClock
 from support.network import ScriptedTransport
 
 CONFIG = EnosConfig(endpoint="https://apim.example.com", org_id="o1", app_key="firmware-test", app_secret="the-secret")

@@ -25,11 +25,11 @@ from otaclient.events import Event
 from otaclient.models import JobPolicy, JobScope, JobStatus, LocalizedText, NewJob
 from otaclient.queries import DeviceTaskQuery
 from otaclient.reads import PageWindow
+from otaclient.testing import HandClock
 from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient.transport.retry import RetryPolicy
 from otaclient.transport.session import Session
 from otaclient_enos import EnosBackend, EnosConfig
-from support.clock import HandClock
 from support.network import ScriptedTransport
 
 CONFIG = EnosConfig(endpoint="https://apim.example.com", org_id="o1", app_key="jobs-test", app_secret="the-secret")

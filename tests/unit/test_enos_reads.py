@@ -24,12 +24,12 @@ from otaclient.models import (
 )
 from otaclient.queries import DeviceUpgradeQuery, FirmwareQuery, JobQuery
 from otaclient.reads import MarkerWindow, PageFacts, PageNumbers, PageWindow, RawPage
+from otaclient.testing import HandClock
 from otaclient.transport.http import HttpResponse
 from otaclient_enos.expression import MAX_IN_VALUES
 from otaclient_enos.plans import Plan, plan_devices, plan_firmware, plan_jobs
 from otaclient_enos.reads import EnosReads
 from otaclient_enos.requests import Organisation
-from support.clock import HandClock
 from support.network import ScriptedTransport, session_over
 
 ORG = Organisation(org_id="o1")

@@ -17,12 +17,12 @@ from otaclient.errors import (
     ResponseLostError,
     ServerError,
 )
+from otaclient.testing import HandClock
 from otaclient.transport.aiohttp_transport import AiohttpTransport
 from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient.transport.options import TransportOptions
 from otaclient.transport.retry import RetryPolicy
 from otaclient.transport.session import Dialect, Session
-from support.clock import HandClock
 from support.network import GET, POST, ScriptedTransport, answer, classify, session_over, sign_with_token
 
 CONTENT = bytes(range(256)) * 8192  # 2 MiB

@@ -6,6 +6,7 @@ import importlib
 import json
 import resource
 import tracemalloc
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,7 +75,20 @@ async def test_an_empty_fleet_is_a_file_like_any_other(tmp_path: Path, suffix: s
     assert (list(file), file.stamp and file.stamp.rows) == ([], 0)
 
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8) | st.sampled_from(HOSTILE)
+ESCAPES = (
+    "\\",
+    "\\\\",
+    "\\x1b",
+    "\\u202e",
+    "C:\\new",
+    "\\x1",
+    "\\Uffffffff",
+    "a\\\x1b",
+    "\x1b]0;title\x07",
+    "\u3000",
+    "\x85",
+)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8) | st.sampled_from(HOSTILE + ESCAPES)
 DEVICES = st.builds(
     DeviceUpgrade,
     backend=TEXT,
@@ -99,6 +113,40 @@ def test_any_text_survives_csv_and_json_lines(
     table.write_bytes(texts.head_of(export.FileFormat.CSV) + texts.rows_as_csv(rows))
     for path in (lines, table):
         assert [row for block in export.read(path).blocks() for row in block] == rows
+        # Whoever shows the file on a terminal sees letters and blanks, and nothing else happens.
+        content = path.read_text(encoding="utf-8")
+        assert not [one for one in content if one != "\n" and unicodedata.category(one) in {"Cc", "Cf", "Zl", "Zp"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("C:\\new", "C:\\new"),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("\u202e", "\\u202e"),
+        ("\U000e0001", "\\U000e0001"),
+        ("\\x1b", "\\\\x1b"),
+        ("\t=1", "\\x09=1"),
+        ("全\u3000角", "全\u3000角"),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_a_cell_is_escaped_only_where_it_must_be(tmp_path: Path, text: str, cell: str) -> None:
+    """Backslashes of paths and wide blanks stay; what steers a terminal, or reads like an escape of it, does not."""
+    content = texts.rows_as_csv([device(text)])
+    assert content.decode().split(",")[1] == cell
+    path = tmp_path / "fleet.csv"
+    path.write_bytes(texts.head_of(export.FileFormat.CSV) + content)
+    assert [found.device_id for found in export.read(path)] == [text]
+
+
+def test_an_escape_beyond_unicode_is_none(tmp_path: Path) -> None:
+    """A cell that others wrote is read as it stands there."""
+    path = tmp_path / "fleet.csv"
+    path.write_bytes(
+        texts.head_of(export.FileFormat.CSV) + texts.rows_as_csv([device("x")]).replace(b"x", b"\\Uffffffff", 1)
+    )
+    assert [found.device_id for found in export.read(path)] == ["\\Uffffffff"]
 
 
 def test_csv_holds_no_formula() -> None:

@@ -19,6 +19,7 @@ from otaclient.errors import (
 from otaclient.models import JobId
 from otaclient.protocols import Backend, Capability
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery, JobQuery
+from otaclient.testing import HandClock
 from otaclient.transport.http import HttpResponse
 from otaclient.transport.limits import Limits
 from otaclient.transport.retry import RetryPolicy
@@ -31,7 +32,6 @@ from otaclient_iotda import (
     TokenCredentials,
     plugin,
 )
-from support.clock import HandClock
 from support.network import ScriptedTransport
 
 SAMPLES = Path(__file__).parents[1] / "samples"

@@ -10,6 +10,7 @@ from otaclient.errors import DeadlineExceededError, InvalidQueryError, NotFoundE
 from otaclient.models import Connection, DeviceId
 from otaclient.queries import DeviceUpgradeQuery
 from otaclient.reads import MarkerWindow, RawPage
+from otaclient.testing import HandClock
 from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient.transport.limits import Limits
 from otaclient.transport.retry import RetryPolicy
@@ -17,7 +18,6 @@ from otaclient.transport.session import Session
 from otaclient_iotda import AkSkCredentials, IotdaBackend, IotdaConfig, plugin
 from otaclient_iotda.pace import SEARCHES_PER_SECOND
 from otaclient_iotda.upgrading import LEAST_REQUESTS
-from support.clock import HandClock
 from support.network import ScriptedTransport
 
 ALL = "select * from device"

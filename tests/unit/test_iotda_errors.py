@@ -22,6 +22,7 @@ from otaclient.errors import (
     ServerError,
 )
 from otaclient.events import Event, TokenRenewed
+from otaclient.testing import HandClock
 from otaclient.transport.aiohttp_transport import AiohttpTransport
 from otaclient.transport.options import TransportOptions
 from otaclient.transport.retry import RetryPolicy
@@ -34,7 +35,6 @@ from otaclient_iotda import (
     PasswordCredentials,
     TokenCredentials,
 )
-from support.clock import HandClock
 
 ENDPOINT = "https://iotda.example.com"
 ANY = re.compile(r"https://iotda\.example\.com/v5/iot/p1/.*")

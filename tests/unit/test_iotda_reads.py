@@ -23,10 +23,10 @@ from otaclient.models import (
 from otaclient.paging import Paged
 from otaclient.queries import DeviceUpgradeQuery, FirmwareQuery, JobQuery
 from otaclient.reads import Markers, MarkerWindow, PageFacts, PageWindow, Partition, RawPage
+from otaclient.testing import HandClock
 from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient_iotda.plans import Plan, plan_devices, plan_firmware, plan_jobs
 from otaclient_iotda.reads import IotdaReads
-from support.clock import HandClock
 from support.network import ScriptedTransport, session_over
 
 MARKER = "5c90fa7d3c4e4405e8525079"

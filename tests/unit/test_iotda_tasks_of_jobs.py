@@ -9,6 +9,7 @@ from otaclient.errors import InvalidQueryError, NotFoundError, PayloadError
 from otaclient.models import DeviceId, DeviceTask, JobId, TaskFailure, TaskStatus
 from otaclient.queries import DeviceTaskQuery
 from otaclient.reads import MarkerWindow, PageFacts
+from otaclient.testing import HandClock
 from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient.transport.session import Session
 from otaclient_iotda import AkSkCredentials, IotdaConfig, plugin, wire
@@ -17,7 +18,6 @@ from otaclient_iotda.mapping import DETAIL_STATUS_WORD, device_task_from, module
 from otaclient_iotda.plans import plan_modules, plan_open_details, plan_open_jobs, plan_tasks
 from otaclient_iotda.reads import IotdaReads
 from otaclient_iotda.responses import page_facts
-from support.clock import HandClock
 from support.network import ScriptedTransport, session_over
 
 JOB = JobId("65d31bf2581ed33a42a58d76")

@@ -29,6 +29,7 @@ from otaclient.models import (
     NewFirmware,
     NewJob,
 )
+from otaclient.testing import HandClock
 from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient.transport.session import Session
 from otaclient_iotda import (
@@ -41,7 +42,6 @@ from otaclient_iotda import (
     plugin,
 )
 from otaclient_iotda.write_requests import act_on_task
-from support.clock import HandClock
 from support.network import ScriptedTransport
 
 HOST = "https://iotda.cn-north-4.myhuaweicloud.com"

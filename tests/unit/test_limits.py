@@ -8,8 +8,8 @@ import anyio
 import pytest
 
 from otaclient.errors import ConfigurationError
+from otaclient.testing import HandClock
 from otaclient.transport.limits import Limiter, Limits
-from support.clock import HandClock
 from support.virtual_time import VirtualClock
 
 FOR_EVER = float("inf")

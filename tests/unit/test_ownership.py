@@ -16,6 +16,7 @@ from aiohttp import web
 
 from otaclient import registry
 from otaclient.errors import TransportError
+from otaclient.testing import HandClock
 from otaclient.transport import ownership
 from otaclient.transport.aiohttp_transport import AiohttpTransport
 from otaclient.transport.clock import SystemClock
@@ -24,7 +25,6 @@ from otaclient.transport.limits import Limits
 from otaclient.transport.options import TransportOptions
 from otaclient.transport.ownership import GuardedClock, Ownership
 from otaclient.transport.session import Session
-from support.clock import HandClock
 from support.network import GET, OK, ScriptedTransport, answer, session_over
 
 ONE_AT_A_TIME = Limits(concurrency=1, adaptive=False)

@@ -22,7 +22,7 @@ from otaclient.fleet.scan import scan
 from otaclient.fleet.scan_options import ScanProgress
 from otaclient.queries import DeviceUpgradeQuery
 from otaclient.reads import Markers, PageNumbers
-from support.clock import HandClock
+from otaclient.testing import HandClock
 from support.listing import ListBackend, ListSource
 from support.live import Live, live
 from support.registered import RegisteredSource, rows_of, spread

@@ -32,12 +32,12 @@ from otaclient.events import (
     Throttled,
     TokenRenewed,
 )
+from otaclient.testing import HandClock
 from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient.transport.limits import Limits
 from otaclient.transport.retry import RetryPolicy
 from otaclient.transport.session import Session
 from otaclient.transport.tokens import Token, TokenCache
-from support.clock import HandClock
 from support.network import GET, OK, POST, ScriptedTransport, answer, session_over
 
 

@@ -2,8 +2,8 @@
 
 import anyio
 
+from otaclient.testing import HandClock
 from otaclient.transport.settling import WriteLag
-from support.clock import HandClock
 
 
 async def test_what_was_written_is_waited_out_by_a_deadline() -> None:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otaclient.errors import AuthenticationError, DeadlineExceededError, RateLimitedError, ServerError
+from otaclient.testing import HandClock
 from otaclient.transport.tokens import Token, TokenCache
-from support.clock import HandClock
 
 FOR_EVER = float("inf")
 START = datetime(2026, 1, 1, tzinfo=UTC)

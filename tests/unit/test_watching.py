@@ -7,8 +7,8 @@ import pytest
 
 from otaclient.errors import DeadlineExceededError, InvalidQueryError
 from otaclient.models import JobProgress, JobStatus
+from otaclient.testing import HandClock
 from otaclient.watching import is_step_back, wait_for_job, watch_job
-from support.clock import HandClock
 
 LAG = 2.0
 
