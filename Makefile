@@ -41,7 +41,8 @@ demo: $(VENV)/.installed-cli
 
 # What plays thousands of scans, or runs the library in processes of their own, is run without a coverage tracer, which
 # would take most of the time.
-UNTRACED := tests/adversary tests/docs tests/e2e tests/soak
+UNTRACED := tests/adversary tests/docs tests/e2e tests/soak tests/conformance/test_job_machine.py \
+	tests/emulator/test_hidden_capacity.py tests/emulator/test_many_clients.py tests/unit/test_loop_watch.py
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n auto $(UNTRACED:%=--ignore %) --cov --cov-report=term --cov-fail-under=95 $(ARGS)

@@ -246,6 +246,7 @@ def main(wanted: list[str]) -> None:
 
     sys.path.insert(0, str(Path.cwd()))
     os.environ["OTACLIENT_ADVERSARY_SCANS"] = "200"
+    os.environ["OTACLIENT_MUTATION_SCANS"] = "20"
     # Some faults never end, and some of those remember ever more.
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES, _MOST_BYTES))
     with Path("tests/conftest.py").open("a", encoding="utf-8") as conftest:

@@ -1,7 +1,7 @@
 """Whoever breaks a rule of the certified scan breaks a test: faults are put in one by one, and each must be noticed.
 
 The checks are examples of each rule, existing tests called as functions, and then scans against the adversary, of which
-``OTACLIENT_ADVERSARY_SCANS`` makes more.
+``OTACLIENT_MUTATION_SCANS`` makes more.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from support.adversary import Drift, Vendor, drive
 from support.listing import ListBackend, ListSource
 from support.registered import FIRST, RegisteredSource, rows_of, spread
 
-SCANS = int(os.environ.get("OTACLIENT_ADVERSARY_SCANS", "2000")) // 10
+SCANS = int(os.environ.get("OTACLIENT_MUTATION_SCANS", "200"))
 pytestmark = pytest.mark.timeout(300)
 
 PAGES = PageNumbers(largest_page=40, default_page=40)
