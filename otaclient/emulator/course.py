@@ -13,7 +13,8 @@ import attrs
 
 from otaclient.emulator.clock import Clock
 from otaclient.emulator.devices import ABSENT
-from otaclient.emulator.fleet import OPEN_STATES, TASK_STATUSES, Fleet, JobRecord
+from otaclient.emulator.fleet import Fleet
+from otaclient.emulator.records import OPEN_STATES, TASK_STATUSES, JobRecord
 from otaclient.emulator.remarks import (
     CANCELLED_BY_USER,
     CONFLICT,

@@ -13,9 +13,10 @@ from otaclient.emulator.clock import Clock
 from otaclient.emulator.conditions import AllOf, Condition
 from otaclient.emulator.course import PENDING, SUCCEEDED, UPGRADING, Course, positions_in
 from otaclient.emulator.devices import ABSENT
-from otaclient.emulator.fleet import FirmwareRecord, Fleet, JobRecord, state_indices
+from otaclient.emulator.fleet import Fleet
 from otaclient.emulator.listing import RecentWrites
 from otaclient.emulator.plan import Draws, JobPlan
+from otaclient.emulator.records import FirmwareRecord, JobRecord, state_indices
 from otaclient.emulator.refusals import (
     JobFinishedError,
     JobRunningError,

@@ -12,8 +12,8 @@ import attrs
 
 from otaclient.emulator.conditions import AllOf, Condition
 from otaclient.emulator.devices import ABSENT, CONNECTIONS, DeviceTable
-from otaclient.emulator.fleet import FirmwareRecord, Product, firmware_content
 from otaclient.emulator.noise import Noise, weighted_table
+from otaclient.emulator.records import FirmwareRecord, Product, firmware_content
 from otaclient.models import Connection, FirmwareKind
 
 __all__ = [

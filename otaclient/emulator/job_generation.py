@@ -8,9 +8,9 @@ import attrs
 
 from otaclient.emulator.conditions import AllOf, RegisteredBetween
 from otaclient.emulator.devices import ABSENT, DeviceTable
-from otaclient.emulator.fleet import TASK_STATUSES, FirmwareRecord, JobRecord, Product, state_indices
 from otaclient.emulator.generation import active_devices, draw_identifier, evenly_spread
 from otaclient.emulator.noise import Noise, weighted_table
+from otaclient.emulator.records import TASK_STATUSES, FirmwareRecord, JobRecord, Product, state_indices
 from otaclient.emulator.remarks import CANCELLED_BY_USER, FAILURES, FINISHED, REMARKS
 from otaclient.models import FirmwareKind, JobKind, JobStatus, TaskStatus
 

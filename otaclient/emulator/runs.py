@@ -7,8 +7,8 @@ from typing import Final
 import attrs
 
 from otaclient.emulator.devices import ABSENT, DeviceTable
-from otaclient.emulator.fleet import FirmwareRecord, JobRecord
 from otaclient.emulator.plan import Draws, JobPlan
+from otaclient.emulator.records import FirmwareRecord, JobRecord
 from otaclient.models import JobKind
 
 __all__ = ["Run", "next_opening", "suitable_choices"]

@@ -10,8 +10,9 @@ from typing import Any, Final
 import attrs
 
 from otaclient.emulator.clock import Clock
-from otaclient.emulator.fleet import FirmwareRecord, Fleet
+from otaclient.emulator.fleet import Fleet
 from otaclient.emulator.listing import RecentWrites
+from otaclient.emulator.records import FirmwareRecord
 from otaclient.emulator.refusals import FirmwareInUseError, NameExistsError, NoSuchFirmwareError, VersionExistsError
 from otaclient.models import FirmwareKind
 

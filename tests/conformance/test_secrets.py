@@ -25,6 +25,7 @@ from otaclient.protocols import Capability
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery
 from otaclient.registry import backend_plugin, open_session
 from otaclient.secret import Secret, credentials_in
+from otaclient.testing import HandClock
 from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient.transport.limits import Limiter, Limits
 from otaclient.transport.options import TransportOptions
@@ -35,7 +36,7 @@ from otaclient_iotda.emulator.auth import AccessKey, IamUser
 from support.canaries import Canaries, credential_fields, logged, parts_of_types, rendered_error, renderings
 from support.echo import ECHOES, noting
 from support.forward_proxy import proxying
-from support.live import HandClock, Live
+from support.live import Live
 from support.lost_answers import CutAfterCommit, CutAnswer
 from support.piping import talking
 from support.writes import SLOW, WRITES, space_of

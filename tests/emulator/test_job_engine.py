@@ -24,7 +24,8 @@ from otaclient.emulator import (
 from otaclient.emulator.clock import epoch_ms
 from otaclient.emulator.devices import ABSENT
 from otaclient.emulator.engine import FINAL_STATUSES
-from otaclient.emulator.fleet import DEFAULT_NOW, TASK_STATUSES, FirmwareRecord
+from otaclient.emulator.fleet import DEFAULT_NOW
+from otaclient.emulator.records import TASK_STATUSES, FirmwareRecord
 from otaclient.emulator.refusals import (
     JobFinishedError,
     JobRunningError,

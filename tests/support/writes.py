@@ -7,7 +7,7 @@ from typing import Any, Final
 import attrs
 
 from otaclient.emulator import Fleet, JobPlan
-from otaclient.emulator.fleet import TASK_STATUSES
+from otaclient.emulator.records import TASK_STATUSES
 from otaclient.models import JobId, JobStatus, LocalizedText, NewJob, TaskStatus
 from otaclient.protocols import Backend
 from support.live import Live, live

@@ -17,7 +17,7 @@ from typing import Any, Final
 import pytest
 
 from otaclient.emulator import FirmwareRecord, Fleet, JobPlan, JobRecord, ManualClock
-from otaclient.emulator.fleet import TASK_STATUSES
+from otaclient.emulator.records import TASK_STATUSES
 from otaclient.emulator.remarks import STORAGE_FULL
 from otaclient.models import Connection, FirmwareKind, JobStatus, TaskStatus
 from otaclient_iotda.emulator import AccessKey, IotdaEmulator

@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 
 from otaclient.emulator import FirmwareRecord, Fleet, JobRecord, Remark
-from otaclient.emulator.fleet import TASK_STATUSES
+from otaclient.emulator.records import TASK_STATUSES
 from otaclient.models import TaskStatus
 from otaclient_enos.emulator.filters import Both, Comparison, Either, Node
 

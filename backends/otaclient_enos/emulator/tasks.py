@@ -10,7 +10,7 @@ import attrs
 
 from otaclient.emulator import FirmwareRecord, JobRecord
 from otaclient.emulator.devices import ABSENT
-from otaclient.emulator.fleet import TASK_STATUSES
+from otaclient.emulator.records import TASK_STATUSES
 from otaclient_enos.emulator.calls import Service
 from otaclient_enos.emulator.filters import Node
 from otaclient_enos.emulator.selection import STATUS_WORDS, description

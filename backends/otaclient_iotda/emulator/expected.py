@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from otaclient.emulator import FirmwareRecord, Fleet, JobRecord
-from otaclient.emulator.fleet import TASK_STATUSES
+from otaclient.emulator.records import TASK_STATUSES
 from otaclient.models import (
     Checksum,
     DeviceId,

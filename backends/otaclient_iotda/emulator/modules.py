@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 
 from otaclient.emulator import Fleet, JobRecord
-from otaclient.emulator.fleet import TASK_STATUSES
+from otaclient.emulator.records import TASK_STATUSES
 from otaclient.models import FirmwareKind, TaskStatus
 from otaclient_iotda.emulator import render
 from otaclient_iotda.emulator.auth import Refusal

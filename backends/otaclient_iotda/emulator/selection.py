@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from otaclient.emulator import FirmwareRecord, Fleet, JobRecord
-from otaclient.emulator.fleet import TASK_STATUSES
+from otaclient.emulator.records import TASK_STATUSES
 from otaclient_iotda.emulator import render
 from otaclient_iotda.emulator.filters import DetailFilter, DeviceFilter, PackageFilter, RecordIds, TaskFilter
 

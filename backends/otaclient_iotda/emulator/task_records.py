@@ -11,7 +11,7 @@ import re
 from typing import Final
 
 from otaclient.emulator import Fleet, JobRecord
-from otaclient.emulator.fleet import TASK_STATUSES
+from otaclient.emulator.records import TASK_STATUSES
 from otaclient.models import JobStatus
 from otaclient_iotda.emulator import render
 from otaclient_iotda.emulator.failures import failure_of, output_of

@@ -15,7 +15,7 @@ from typing import Final
 
 from otaclient.emulator import FirmwareRecord, Fleet, JobRecord
 from otaclient.emulator.engine import FINAL_STATUSES, JobEngine, JobOrder
-from otaclient.emulator.fleet import TASK_STATUSES
+from otaclient.emulator.records import TASK_STATUSES
 from otaclient.emulator.refusals import TooManyVersionsError
 from otaclient.models import FirmwareKind, JobKind, TaskStatus
 from otaclient_iotda.emulator import render, selection
