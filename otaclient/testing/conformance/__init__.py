@@ -16,9 +16,14 @@ from otaclient.testing.conformance.bulk import BulkPromises
 from otaclient.testing.conformance.client import ClientPromises
 from otaclient.testing.conformance.devices import DevicePromises
 from otaclient.testing.conformance.records import RecordPromises
+from otaclient.testing.conformance.writes import WritePromises
 
 __all__ = ["BackendConformance"]
 
 
-class BackendConformance(DevicePromises, RecordPromises, ClientPromises, BulkPromises):
-    """The whole suite for one backend, which a subclass names; see :class:`ServedSuite` for what it may override."""
+class BackendConformance(DevicePromises, RecordPromises, ClientPromises, BulkPromises, WritePromises):
+    """The whole suite for one backend, which a subclass names.
+
+    See :class:`ServedSuite` for what it may override, and :class:`WritePromises` for what it has to, where it creates
+    jobs.
+    """
