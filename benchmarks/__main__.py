@@ -18,6 +18,7 @@ from typing import Any
 from benchmarks import (
     import_time,
     latency,
+    listener_cost,
     marker_scan,
     memory,
     peer_cost,
@@ -41,6 +42,7 @@ BENCHMARKS = (
     signing_cost.BENCHMARK,
     proof_price.BENCHMARK,
     import_time.BENCHMARK,
+    listener_cost.BENCHMARK,
 )
 PACKAGES = ("aiohttp", "anyio", "attrs", "cattrs", "msgspec", "yarl", "requests", "huaweicloudsdkiotda")
 DELAYS_MS = (0, 20, 100)

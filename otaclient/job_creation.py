@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from otaclient.errors import ConflictError, DeadlineExceededError, OtaError
+from otaclient.errors import ConflictError, DeadlineExceededError, InvalidQueryError, OtaError
 from otaclient.models import Job, JobId, JobKind, NewJob
 from otaclient.reads import ReadSource, Rows
 from otaclient.reconcile import Write, walk
@@ -73,10 +73,16 @@ class JobCreation:
         Raises:
             ConflictError: It was created from something else; says what differs.
             DeadlineExceededError: Searches may not yet show what this program wrote just before.
+            InvalidQueryError: The client is one for load tests, which neither waits nor looks.
         """
         if not self.keyed:
             return None
         try:
+            if not self.session.limiter.waits:
+                raise InvalidQueryError(
+                    "idempotency_key is given, for which earlier jobs are looked through, and a client for load tests "
+                    "makes one request a call: leave it out; nothing was sent"
+                )
             if not await self.lag.settle_by(self.deadline, since_before=True):
                 raise DeadlineExceededError(
                     f"searches may lag {self.lag.seconds:g} s behind an earlier creation with this idempotency_key, "

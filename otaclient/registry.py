@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-__all__ = ["available_backends", "backend_plugin", "open_backend", "open_session"]
+__all__ = ["available_backends", "backend_plugin", "open_backend", "open_session", "settled_config"]
 
 _GROUP = "otaclient.backends"
 
@@ -72,7 +72,8 @@ def open_backend(
         profile: The profile to take settings from; only without ``config``.
         label: What tells this client from others in records, errors and events; the name by default.
         transport: Proxy, certificates, caps.
-        session: An aiohttp session of yours to use; it is not closed by this library.
+        session: An aiohttp session of yours to use; it is not closed by this library. aiohttp then repeats GET, PUT
+            and DELETE by itself where a kept connection turns out closed: one attempt may be two requests.
         timeout_seconds: The time for one call: all attempts, queueing and waits together. ``None`` for no limit.
         retry: How failed attempts are repeated.
         limits: How many requests at once and a second. Fewer are sent at once while the vendor throttles, unless they
@@ -83,14 +84,7 @@ def open_backend(
         ConfigurationError: Unknown backend, missing or malformed setting; says which and what to do.
     """
     plugin = backend_plugin(name)
-    if config is None:
-        config = load_config(plugin.name, plugin.config_type, profile=profile)
-    elif profile is not None:
-        raise ConfigurationError("both config and profile are given: a config is complete, so leave profile out")
-    elif not isinstance(config, plugin.config_type):
-        raise ConfigurationError(
-            f"the backend {name!r} takes a {plugin.config_type.__name__}, not a {type(config).__name__}"
-        )
+    config = settled_config(plugin, config=config, profile=profile)
     opened = open_session(
         label or plugin.name,
         config=config,
@@ -102,6 +96,23 @@ def open_backend(
         on_event=on_event,
     )
     return plugin.open(config, opened)
+
+
+def settled_config(plugin: BackendPlugin[Any], *, config: Any, profile: str | None) -> Any:
+    """Return the configuration to open a backend with: the one that is given, or else what the settings say.
+
+    Raises:
+        ConfigurationError: See :func:`open_backend`.
+    """
+    if config is None:
+        return load_config(plugin.name, plugin.config_type, profile=profile)
+    if profile is not None:
+        raise ConfigurationError("both config and profile are given: a config is complete, so leave profile out")
+    if not isinstance(config, plugin.config_type):
+        raise ConfigurationError(
+            f"the backend {plugin.name!r} takes a {plugin.config_type.__name__}, not a {type(config).__name__}"
+        )
+    return config
 
 
 def open_session(

@@ -69,7 +69,7 @@ class IotdaBackend(SessionBackend[IotdaConfig]):
         self._pace = pace or search_pace(clock)
         self._account = Account(
             session=spoken,
-            searches=attrs.evolve(spoken, limiter=PacedLimiter(spoken.limiter, self._pace, clock)),
+            searches=_paced(spoken, self._pace),
             project_id=config.project_id,
             app_id=config.app_id,
             region=config.region,
@@ -206,6 +206,13 @@ class IotdaPlugin:
     def open(self, config: IotdaConfig, session: Session, /) -> IotdaBackend:
         """Return a client. Nothing is sent yet."""
         return IotdaBackend(config, session)
+
+
+def _paced(session: Session, pace: Limiter) -> Session:
+    """Return the session for flexible searches."""
+    if not session.limiter.waits:
+        return session
+    return attrs.evolve(session, limiter=PacedLimiter(session.limiter, pace, session.clock))
 
 
 def _dialect(config: IotdaConfig, session: Session) -> Dialect:
