@@ -5,15 +5,19 @@ import shlex
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated
 
 import anyio
+import attrs
 from cyclopts import Parameter, validators
 
+from otaclient.cli.emulator_counters import LiveCounters
 from otaclient.cli.failures import UsageError
 from otaclient.cli.listing import say
 from otaclient.cli.sink import StandardOutput
-from otaclient.emulator import Churn, EmulatorServer, Fleet, JobPlan
+from otaclient.emulator import Churn, DocumentError, EmulatorServer, FaultPlan, Fleet
+from otaclient.emulator.control import PREFIX
 
 __all__ = ["Devices", "Seed", "emulator", "emulator_class", "emulator_names", "generated_fleet"]
 
@@ -66,15 +70,39 @@ async def emulator(
     devices: Devices = 20_000,
     seed: Seed = 7,
     speed: Annotated[
-        float, Parameter(validator=validators.Number(gt=0), help="How many times faster than life devices upgrade.")
-    ] = 1.0,
+        float | None,
+        Parameter(
+            validator=validators.Number(gt=0),
+            help="How many times faster than life devices upgrade (default: 1, or what the fault plan says).",
+        ),
+    ] = None,
     churn: Annotated[
-        float,
+        float | None,
         Parameter(
             validator=validators.Number(gte=0, lt=float("inf")),
-            help="How many devices upgrade, how many leave and how many join at each search for devices.",
+            help="How many devices upgrade, how many leave and how many join at each search for devices (default: 0, "
+            "or what the fault plan says).",
         ),
-    ] = 0.0,
+    ] = None,
+    generated_jobs_run: Annotated[
+        bool,
+        Parameter(negative="", help="Let the jobs that came with the fleet go on; they stand still otherwise."),
+    ] = False,
+    faults: Annotated[
+        Path | None,
+        Parameter(help="A fault plan in TOML: latencies, capacity, and what goes wrong with which requests."),
+    ] = None,
+    control: Annotated[
+        bool,
+        Parameter(help="Answer clients on this machine under /__emulator__/: counters, and faults while it runs."),
+    ] = True,
+    counters: Annotated[
+        float | None,
+        Parameter(
+            validator=validators.Number(gte=0.1, lte=86_400),
+            help="Tell every so many seconds, on standard error, what goes on; and at the end what went on.",
+        ),
+    ] = None,
 ) -> None:
     """Run one vendor's emulator until Ctrl-C; print its address and the variables that point the client at it.
 
@@ -84,36 +112,77 @@ async def emulator(
         Which one: enos or iotda.
     """
     server_class = emulator_class(vendor)
+    plan = _fault_plan(faults)
+    _check_said_once(plan, faults, speed=speed, churn=churn)
     fleet = await generated_fleet(devices, seed)
-    fleet.start_churn(Churn(seed=seed, upgrade=churn, leave=churn, join=churn))
+    if churn is not None:
+        fleet.start_churn(Churn(seed=seed, upgrade=churn, leave=churn, join=churn))
     try:
-        server = server_class(fleet, host=host, port=port, plan=JobPlan(speed=speed))
+        server = server_class(fleet, host=host, port=port)
+        server.control = control
+        _set_up(server, plan, faults, speed=speed)
+        if generated_jobs_run:
+            server.engine.run_generated_jobs()
         await server.start()
     except OSError as error:
         raise UsageError(
             f"cannot listen on {host} port {port}: {error.strerror or error}; "
             "choose another with --port (0 takes a free one)"
         ) from error
+    live = None if counters is None else LiveCounters(server, every_seconds=counters)
     try:
-        await _serve(server, host)
+        await _serve(server, host, live, is_under_load=faults is not None or live is not None)
     finally:
         await server.stop()
+        for line in () if live is None else live.summary():
+            say(line)
 
 
-async def _serve(server: EmulatorServer, host: str) -> None:
+def _fault_plan(path: Path | None) -> FaultPlan:
+    if path is None:
+        return FaultPlan()
+    try:
+        return FaultPlan.read(path)
+    except OSError as error:
+        raise UsageError(f"--faults {path} cannot be read: {error.strerror or error}") from error
+    except DocumentError as error:
+        raise UsageError(f"--faults {error}") from error
+
+
+def _check_said_once(plan: FaultPlan, path: Path | None, *, speed: float | None, churn: float | None) -> None:
+    for option, value, key, said in (
+        ("--speed", speed, "jobs.speed", plan.jobs is not None and plan.jobs.speed is not None),
+        ("--churn", churn, "churn", plan.churn is not None),
+    ):
+        if value is not None and said:
+            raise UsageError(f"{option} {value:g}: the fault plan {path} says {key} too: take one of them away")
+
+
+def _set_up(server: EmulatorServer, plan: FaultPlan, path: Path | None, *, speed: float | None) -> None:
+    if speed is not None:
+        server.engine.plan = attrs.evolve(server.engine.plan, speed=speed)
+    try:
+        server.follow(plan)
+    except DocumentError as error:
+        raise UsageError(f"--faults {error.of(str(path))}") from error
+
+
+async def _serve(server: EmulatorServer, host: str, live: LiveCounters | None, *, is_under_load: bool) -> None:
     fleet = server.fleet
     # What this vendor shows of the fleet: not every vendor knows every kind of firmware and job.
     firmware = sum(1 for _ in server.expected_firmware(server.vendor))
     jobs = sum(1 for _ in server.expected_jobs(server.vendor))
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in server.environment().items())
     await StandardOutput().write(f"# {server.vendor} emulator on {server.url}\n{exports}")
+    if server.control and is_under_load:
+        say(f"Counters, and faults while it runs, for clients on this machine: {server.url}{PREFIX}/")
     say(
         f"{len(fleet.devices):,} devices of {len(fleet.products)} products, {firmware:,} firmware, "
         f"{jobs:,} jobs, seed {fleet.seed}. Ctrl-C stops it."
     )
     if not _is_loopback(host):
         say(f"Note: bound to {host}, so other machines may reach it. It is made for tests, not for a hostile network.")
-    await asyncio.Event().wait()
+    await (asyncio.Event().wait() if live is None else live.run())
 
 
 def _is_loopback(host: str) -> bool:

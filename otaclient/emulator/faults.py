@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 import attrs
 from aiohttp import web
@@ -26,10 +26,13 @@ __all__ = [
     "Fault",
     "FaultQueue",
     "Hold",
+    "LoseAnswer",
     "PerSecond",
     "Queueing",
     "cut_after_bytes",
     "drip_of",
+    "is_lost",
+    "kind_of",
 ]
 
 _CUT_AFTER: Final = web.RequestKey("cut_after_bytes", int)
@@ -47,6 +50,8 @@ class Fault(Protocol):
 class AnswerWith:
     """The request is answered with this, and never reaches the service."""
 
+    kind: ClassVar[str] = "answer"
+
     status: int
     headers: Mapping[str, str]
     body: bytes
@@ -60,6 +65,8 @@ class AnswerWith:
 class DropConnection:
     """The request arrives, and the connection is cut without an answer."""
 
+    kind: ClassVar[str] = "drop"
+
     async def strike(self, request: web.Request) -> web.StreamResponse | None:
         """Cut the connection; the answer returned goes nowhere."""
         await request.read()
@@ -69,6 +76,8 @@ class DropConnection:
 
 class Hold:
     """Requests stop here until the test lets them go on."""
+
+    kind: ClassVar[str] = "hold"
 
     def __init__(self) -> None:
         self._arrived = asyncio.Event()
@@ -93,6 +102,8 @@ class Hold:
 class CutBody:
     """The handler answers, and the connection is cut in the middle of the body."""
 
+    kind: ClassVar[str] = "cut"
+
     after_bytes: int
     """How much of the body, as it is sent, arrives; 0 leaves the head of the answer alone."""
 
@@ -106,6 +117,8 @@ class CutBody:
 class Drip:
     """The handler answers, and the body comes a little at a time."""
 
+    kind: ClassVar[str] = "drip"
+
     piece_bytes: int = attrs.field(validator=attrs.validators.ge(1))
     """How much comes at once."""
     seconds: float = attrs.field(validator=attrs.validators.ge(0))
@@ -117,7 +130,20 @@ class Drip:
         return None
 
 
+@attrs.frozen
+class LoseAnswer:
+    """The handler does what it was asked, and the connection is cut before the answer."""
+
+    kind: ClassVar[str] = "lose"
+
+    async def strike(self, request: web.Request) -> web.StreamResponse | None:
+        """Leave a note for whoever sends the answer."""
+        request[_LOST] = True
+        return None
+
+
 _DRIP: Final = web.RequestKey("drip", Drip)
+_LOST: Final = web.RequestKey("is_lost", bool)
 
 
 def cut_after_bytes(request: web.Request) -> int | None:
@@ -128,6 +154,16 @@ def cut_after_bytes(request: web.Request) -> int | None:
 def drip_of(request: web.Request) -> Drip | None:
     """Return how the body is to drip; ``None``: it comes as fast as it can."""
     return request.get(_DRIP)
+
+
+def is_lost(request: web.Request) -> bool:
+    """Return whether the connection is to be cut before the answer."""
+    return _LOST in request
+
+
+def kind_of(fault: Fault) -> str:
+    """Return under which name a fault is counted; ``other`` for kinds that users made."""
+    return getattr(fault, "kind", "other")
 
 
 class Capacity(ABC):

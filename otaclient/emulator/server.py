@@ -1,6 +1,7 @@
 """What every emulator shares: an aiohttp application on loopback that counts, injects faults and never crashes."""
 
 import logging
+import time
 import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -13,12 +14,20 @@ from typing import Any, ClassVar, Final, Self
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from otaclient.emulator.churn import Churn
 from otaclient.emulator.clock import Clock, SystemClock
+from otaclient.emulator.control import ControlDesk
 from otaclient.emulator.engine import JobEngine
-from otaclient.emulator.faults import FaultQueue, cut_after_bytes, drip_of
-from otaclient.emulator.fleet import FirmwareRecord, Fleet, JobRecord
+from otaclient.emulator.fault_plan import ExpireTokensFault, FaultPlan, PlannedFault, check_operation
+from otaclient.emulator.faults import Fault, FaultQueue, cut_after_bytes, drip_of, is_lost, kind_of
+from otaclient.emulator.fleet import Fleet
+from otaclient.emulator.patterns import OPERATIONS
 from otaclient.emulator.plan import JobPlan
+from otaclient.emulator.planned_faults import PlannedFaults, capacity_of
+from otaclient.emulator.records import FirmwareRecord, JobRecord
+from otaclient.emulator.shapes import DocumentError, joined
 from otaclient.emulator.store import FirmwareStore
+from otaclient.emulator.traffic import Traffic
 from otaclient.models import DeviceTask, DeviceUpgrade, Firmware, Job
 
 __all__ = ["EmulatorServer", "accepts_gzip"]
@@ -43,6 +52,8 @@ class EmulatorServer(ABC):
 
     vendor: ClassVar[str]
     """The name under which the backend and the emulator are registered."""
+    operations: ClassVar[frozenset[str]] = OPERATIONS
+    """What :meth:`operation` may return: a fault plan that names anything else is refused."""
 
     def __init__(
         self,
@@ -55,6 +66,8 @@ class EmulatorServer(ABC):
         plan: JobPlan | None = None,
         read_lag_seconds: float = 0.0,
         generated_jobs_run: bool = False,
+        fault_plan: FaultPlan | None = None,
+        control: bool = False,
     ) -> None:
         """Prepare an emulator; nothing is bound before it is started.
 
@@ -69,9 +82,12 @@ class EmulatorServer(ABC):
                 ``get`` operations, and changes inside a record, are always up to date.
             generated_jobs_run: Whether the jobs that came with the fleet go on. They stand still otherwise, until
                 something is done to them.
+            fault_plan: How slow it is, how much it bears, and what goes wrong.
+            control: Whether there is a control API under ``/__emulator__/`` for clients on this machine.
 
         Raises:
             ValueError: The read lag is negative.
+            DocumentError: The fault plan asks for what this emulator does not have (also a ``ValueError``).
         """
         if not read_lag_seconds >= 0:
             raise ValueError(f"read_lag_seconds is {read_lag_seconds}; it must be 0 or more")
@@ -82,13 +98,22 @@ class EmulatorServer(ABC):
         self.read_lag_seconds = read_lag_seconds
         self.engine = JobEngine(self.fleet, self.clock, plan=plan)
         self.store = FirmwareStore(self.fleet, self.clock)
-        if generated_jobs_run:
-            self.engine.run_generated_jobs()
         self.faults = FaultQueue()
         self.served: Counter[str] = Counter()
         """How many requests of each operation came in, whatever the answer."""
         self.statuses: Counter[int] = Counter()
         """How many answers of each HTTP status went out; dropped connections are not among them."""
+        self.struck: Counter[str] = Counter()
+        """How often a fault of each kind struck; ``capacity`` is what the capacity refused."""
+        self.control = control
+        """Whether it is started with a control API."""
+        self._traffic: Traffic | None = None
+        self._planned: PlannedFaults | None = None
+        self._own_job_plan = self.engine.plan
+        if fault_plan is not None:
+            self.follow(fault_plan)
+        if generated_jobs_run:
+            self.engine.run_generated_jobs()
         self._requested_port = port
         self._port: int | None = None
         self._runner: web.AppRunner | None = None
@@ -123,6 +148,14 @@ class EmulatorServer(ABC):
     def throttled(self, request: web.Request) -> web.Response:
         """Return the vendor's answer to a request that is one too many; a bare HTTP 429 unless it has words for it."""
         return self.answer(request, b"", status=HTTPStatus.TOO_MANY_REQUESTS)
+
+    def expire_tokens(self) -> None:
+        """Let every token issued so far be expired from now on.
+
+        Raises:
+            NotImplementedError: The vendor has no tokens, or none that end.
+        """
+        raise NotImplementedError(f"the {self.vendor} emulator has no tokens that end")
 
     @abstractmethod
     def environment(self) -> dict[str, str]:
@@ -166,6 +199,82 @@ class EmulatorServer(ABC):
     def _listed_as_of_ms(self) -> int:
         return self.clock.now_ms() - round(self.read_lag_seconds * 1000)
 
+    # --- under load --------------------------------------------------------------------------------------------------
+
+    @property
+    def fault_plan(self) -> FaultPlan:
+        """The fault plan that it follows; each fault in it has a name."""
+        return FaultPlan() if self._planned is None else self._planned.plan
+
+    @property
+    def planned(self) -> PlannedFaults:
+        """The fault plan at work: how often its faults struck, and the switches for single ones."""
+        if self._planned is None:
+            self._planned = PlannedFaults(FaultPlan(), self, capacity=None)
+        return self._planned
+
+    def follow(self, fault_plan: FaultPlan) -> None:
+        """Follow this fault plan from now on, in the place of the one before; ``FaultPlan()`` ends it.
+
+        Its faults and latencies begin anew. Capacity, churn and jobs that are as before go on as they are. What tests
+        put into :attr:`faults` comes first, and stays.
+
+        Raises:
+            DocumentError: It names an operation or a token that the vendor does not have; nothing has changed.
+        """
+        fault_plan.check_operations(self.operations)
+        for position, fault in enumerate(fault_plan.faults):
+            self.check_fault(fault, f"faults[{position}]")
+        before = self.fault_plan
+        capacity = None if self._planned is None else self._planned.capacity
+        if fault_plan.capacity != before.capacity:
+            capacity = capacity_of(fault_plan.capacity)
+        if fault_plan.churn != before.churn or (fault_plan.churn is not None and fault_plan.seed != before.seed):
+            self.fleet.start_churn(Churn() if fault_plan.churn is None else fault_plan.churn.churn(fault_plan.seed))
+        if fault_plan.jobs != before.jobs:
+            if before.jobs is None:
+                self._own_job_plan = self.engine.plan
+            own = self._own_job_plan
+            self.engine.plan = own if fault_plan.jobs is None else fault_plan.jobs.plan(own)
+        self._planned = PlannedFaults(fault_plan, self, capacity=capacity)
+
+    def check_fault(self, fault: PlannedFault, key: str) -> None:
+        """Check that a fault of a plan can strike here.
+
+        Raises:
+            DocumentError: It cannot: no operation fits, or the vendor has no tokens that could end.
+        """
+        check_operation(fault.operation, sorted(self.operations), joined(key, "operation"))
+        if isinstance(fault, ExpireTokensFault) and not self.has_tokens:
+            raise DocumentError(
+                key=joined(key, "kind"),
+                found=f'is "{fault.kind}"',
+                rule=f"the {self.vendor} emulator has no tokens that end",
+                remedy="take another kind of fault",
+            )
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether :meth:`expire_tokens` does something."""
+        return type(self).expire_tokens is not EmulatorServer.expire_tokens
+
+    def traffic(self) -> Traffic:
+        """Return what watches the requests; from the first call on, they are watched."""
+        if self._traffic is None:
+            # The emulator's clock counts milliseconds, and many requests take less.
+            is_real = isinstance(self.clock, SystemClock)
+            self._traffic = Traffic(time.perf_counter if is_real else lambda: self.clock.now_ms() / 1000)
+        return self._traffic
+
+    def reset_counters(self) -> None:
+        """Begin to count anew. Requests under way count as if they came in now, so that the sums add up."""
+        traffic = self.traffic()
+        self.served.clear()
+        self.served.update(traffic.in_flight)
+        self.statuses.clear()
+        self.struck.clear()
+        traffic.reset()
+
     # --- running -----------------------------------------------------------------------------------------------------
 
     @property
@@ -191,7 +300,11 @@ class EmulatorServer(ABC):
 
     def application(self) -> web.Application:
         """Return a new aiohttp application that serves this emulator, for other ways of running it."""
-        application = web.Application(middlewares=[self._serve], client_max_size=_LARGEST_REQUEST_BYTES)
+        middlewares = [self._serve]
+        if self.control:
+            self.traffic()
+            middlewares.insert(0, ControlDesk(self).middleware)
+        application = web.Application(middlewares=middlewares, client_max_size=_LARGEST_REQUEST_BYTES)
         application.add_routes(self.routes())
         if not isinstance(self.clock, SystemClock):  # else the server's own date is the right one
             application.on_response_prepare.append(self._date)
@@ -241,25 +354,56 @@ class EmulatorServer(ABC):
     async def _serve(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         operation = self.operation(request)
         self.served[operation] += 1
-        fault = self.faults.take(operation)
-        response = None if fault is None else await fault.strike(request)
+        traffic = self._traffic
+        if traffic is None:
+            return await self._answered(request, handler, operation)
+        begun, is_answered = traffic.begin(operation), False
+        try:
+            response = await self._answered(request, handler, operation)
+            is_answered = request.transport is not None
+            return response
+        finally:
+            traffic.end(operation, begun, is_answered=is_answered)
+
+    async def _answered(self, request: web.Request, handler: Handler, operation: str) -> web.StreamResponse:
+        fault, planned = self.faults.take(operation), self._planned
+        if fault is None and planned is not None:
+            fault = planned.take(operation)
+        response = None if fault is None else await self._struck(fault, request)
         if response is None:
             response = await self._served(request, handler, operation)
+        if fault is not None and is_lost(request):
+            request.protocol.force_close()
         if request.transport is not None:  # the connection still stands
             self.statuses[response.status] += 1
         return response
 
+    async def _struck(self, fault: Fault, request: web.Request) -> web.StreamResponse | None:
+        self.struck[kind_of(fault)] += 1
+        return await fault.strike(request)
+
     async def _served(self, request: web.Request, handler: Handler, operation: str) -> web.StreamResponse:
-        capacity = self.faults.capacity
-        if capacity is None or operation.startswith("token."):
+        capacity, planned = self.faults.capacity, self._planned
+        if planned is None and capacity is None:
             return await self._handled(request, handler)
+        if capacity is None and planned is not None:
+            capacity = planned.capacity
+        latency_seconds = 0.0 if planned is None else planned.latencies.draw(operation)
+        if capacity is None or operation.startswith("token."):
+            return await self._handled_after(latency_seconds, request, handler)
         async with capacity.serving(self.clock) as is_served:
             if is_served:
-                return await self._handled(request, handler)
+                return await self._handled_after(latency_seconds, request, handler)
+        self.struck["capacity"] += 1
         response = self.throttled(request)
         if capacity.retry_after_seconds is not None:
             response.headers["Retry-After"] = str(capacity.retry_after_seconds)
         return response
+
+    async def _handled_after(self, seconds: float, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if seconds:
+            await self.clock.sleep(seconds)
+        return await self._handled(request, handler)
 
     async def _handled(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         self.engine.settle()
@@ -310,6 +454,8 @@ class EmulatorServer(ABC):
     ) -> web.StreamResponse:
         """Send an answer whose body comes in pieces, of so many bytes in all, and return it."""
         response = web.StreamResponse(status=status, headers=headers)
+        if is_lost(request):
+            return response  # the connection is cut soon, and nothing of this is to arrive
         response.content_length = size_bytes
         await response.prepare(request)
         left, drip = cut_after_bytes(request), drip_of(request)

@@ -302,7 +302,7 @@ async def test_the_command_lets_a_fleet_churn(monkeypatch: pytest.MonkeyPatch, c
     """``otaclient emulator --churn`` is how many devices upgrade, leave and join at each search."""
     served: list[Fleet] = []
 
-    async def serve(server: EmulatorServer, _host: str) -> None:
+    async def serve(server: EmulatorServer, _host: str, _live: object, *, is_under_load: bool) -> None:
         served.append(server.fleet)
 
     monkeypatch.setattr("otaclient.cli.emulator._serve", serve)

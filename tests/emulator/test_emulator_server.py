@@ -12,7 +12,18 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from otaclient.emulator import EmulatorServer, FirmwareOrder, Fleet, JobOrder, JobPlan, ManualClock
+from otaclient.emulator import (
+    DocumentError,
+    EmulatorServer,
+    ExpireTokensFault,
+    FaultPlan,
+    FirmwareOrder,
+    Fleet,
+    JobOrder,
+    JobPlan,
+    LoseFault,
+    ManualClock,
+)
 from otaclient.emulator.fleet import DEFAULT_NOW
 from otaclient.models import DeviceTask, DeviceUpgrade, Firmware, Job, JobStatus
 
@@ -359,6 +370,30 @@ async def test_a_cut_beyond_the_end_cuts_nothing(emulator: TinyEmulator, client:
     emulator.faults.cut_body("streamed", after_bytes=6)
     async with client.get("/streamed") as response:
         assert await response.read() == b"abcdef"
+
+
+@pytest.mark.parametrize("path", ["/small", "/streamed"])
+async def test_nothing_of_a_lost_answer_arrives(
+    emulator: TinyEmulator, client: aiohttp.ClientSession, path: str
+) -> None:
+    """Not even its head, whether it comes in pieces or not; the next one is whole."""
+    emulator.follow(FaultPlan(faults=[LoseFault()]))  # this client repeats a read whose connection ended
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await client.get(path)
+    assert emulator.statuses == {}
+    emulator.follow(FaultPlan())
+    assert await statuses(client, path) == [200]
+
+
+async def test_without_tokens_none_can_end(emulator: TinyEmulator) -> None:
+    """A vendor that has none refuses a plan, a call and a request that would end them, and says why."""
+    with pytest.raises(DocumentError, match=r'faults\[0\].kind is "expire-tokens"; the tiny emulator has no tokens'):
+        emulator.follow(FaultPlan(faults=[ExpireTokensFault()]))
+    with pytest.raises(NotImplementedError, match="the tiny emulator has no tokens that end"):
+        emulator.expire_tokens()
+    async with TinyEmulator(FLEET, control=True) as controlled, aiohttp.ClientSession(controlled.url) as client:
+        async with client.post("/__emulator__/expire-tokens") as response:
+            assert (response.status, "has no tokens" in await response.text()) == (501, True)
 
 
 async def test_a_delayed_request_waits_until_it_is_released(

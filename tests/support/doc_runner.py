@@ -195,7 +195,7 @@ class PageRun:
             return self._emulator(words[1:])
         if words[0] != "otaclient":
             done = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", line],  # noqa: S607
+                ["bash", "-euo", "pipefail", "-c", self._as_run(line)],  # noqa: S607
                 cwd=self.folder,
                 capture_output=True,
                 text=True,
@@ -207,20 +207,26 @@ class PageRun:
 
     def _otaclient(self, line: str, words: Sequence[str]) -> str:
         words, _, target = _split_at(words, ">")
-        with _captured() as printed:
+        into_file = io.StringIO()
+        with _captured() as printed, redirect_stdout(into_file if target else sys.stdout):
             self._exit_code = main(words)
         if self._exit_code == self.ends_with.get(line):
             self._exit_code = 0
         if target:
-            (self.folder / target[0]).write_text(printed.getvalue(), encoding="utf-8")
-            return ""
-        return self._as_read(printed.getvalue())
+            (self.folder / target[0]).write_text(into_file.getvalue(), encoding="utf-8")
+        return self._as_read(printed.getvalue())  # with the messages, which are not redirected
 
     def _as_read(self, text: str) -> str:
         """Return what was printed, with the addresses that a reader's emulators have."""
         for ours, theirs in self._addresses.items():
             text = text.replace(ours, theirs)
         return text
+
+    def _as_run(self, line: str) -> str:
+        """Return a command with the addresses that our emulators have; the one that was started last counts."""
+        for ours, theirs in reversed(self._addresses.items()):
+            line = line.replace(theirs, ours)
+        return line
 
     def _emulator(self, words: Sequence[str]) -> str:
         """Run the command that never ends, on a free port; what it prints to be set is set where nothing is yet."""

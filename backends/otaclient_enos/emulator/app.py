@@ -11,7 +11,7 @@ from uuid import uuid4
 import msgspec
 from aiohttp import web
 
-from otaclient.emulator import Clock, EmulatorServer, FirmwareRecord, Fleet, JobPlan
+from otaclient.emulator import Clock, EmulatorServer, FaultPlan, FirmwareRecord, Fleet, JobPlan
 from otaclient.emulator.refusals import NoSuchJobError
 from otaclient.models import DeviceTask, DeviceUpgrade, Firmware, Job, JobStatus
 from otaclient_enos.config import EnosConfig
@@ -44,6 +44,7 @@ _TOKEN_SERVICE: Final = "apim-token-service"  # noqa: S105 - a name, not a secre
 _TOKEN_GET: Final = f"/{_TOKEN_SERVICE}/v2.0/token/get"
 _TOKEN_REFRESH: Final = f"/{_TOKEN_SERVICE}/v2.0/token/refresh"
 _TOKEN_OPERATIONS: Final = {_TOKEN_GET: "token.get", _TOKEN_REFRESH: "token.refresh"}
+_DOWNLOAD: Final = "firmware.download"
 
 ExpiryCarrier = Literal["code", "status", "apim_status"]
 
@@ -52,6 +53,14 @@ class EnosEmulator(EmulatorServer):
     """Serves the over-the-air operations of the EnOS Connection Service v2.1 over a simulated fleet."""
 
     vendor: ClassVar[str] = "enos"
+    operations: ClassVar[frozenset[str]] = frozenset(
+        {
+            *(action.operation for actions in (firmware.ACTIONS, jobs.ACTIONS) for action in actions.values()),
+            *_TOKEN_OPERATIONS.values(),
+            _DOWNLOAD,
+            "other",
+        }
+    )
 
     def __init__(
         self,
@@ -64,6 +73,8 @@ class EnosEmulator(EmulatorServer):
         plan: JobPlan | None = None,
         read_lag_seconds: float = 0.0,
         generated_jobs_run: bool = False,
+        fault_plan: FaultPlan | None = None,
+        control: bool = False,
         org_id: str = DEFAULT_ORG_ID,
         app_key: str = DEFAULT_APP_KEY,
         app_secret: str = DEFAULT_APP_SECRET,
@@ -87,6 +98,8 @@ class EnosEmulator(EmulatorServer):
             plan: How long the devices of jobs take, and which of them fail.
             read_lag_seconds: For how long searches do not show yet what was created or deleted.
             generated_jobs_run: Whether the jobs that came with the fleet go on.
+            fault_plan: How slow it is, how much it bears, and what goes wrong.
+            control: Whether there is a control API under ``/__emulator__/`` for clients on this machine.
             org_id: The only organisation that there is.
             app_key: The key of the only application that there is.
             app_secret: Its secret.
@@ -101,7 +114,7 @@ class EnosEmulator(EmulatorServer):
             largest_clock_skew_seconds: How far the time in a signature may be off: not documented; ``None`` takes any.
 
         Raises:
-            ValueError: The read lag is negative.
+            ValueError: The read lag is negative, or the fault plan names what this vendor does not have.
         """
         super().__init__(
             fleet,
@@ -112,6 +125,8 @@ class EnosEmulator(EmulatorServer):
             plan=plan,
             read_lag_seconds=read_lag_seconds,
             generated_jobs_run=generated_jobs_run,
+            fault_plan=fault_plan,
+            control=control,
         )
         # EnOS knows no end of a job but stopping it: one whose tasks were all cancelled is started still.
         self.engine.when_all_cancelled = JobStatus.FAILED
@@ -159,7 +174,7 @@ class EnosEmulator(EmulatorServer):
         if actions is not None:
             return actions[action].operation if action in actions else "other"
         if request.path == self._files and action == "download":
-            return "firmware.download"
+            return _DOWNLOAD
         return _TOKEN_OPERATIONS.get(request.path, "other")
 
     def no_route(self, request: web.Request, status: int) -> web.Response:

@@ -15,7 +15,7 @@ from typing import ClassVar, Final, Literal
 import msgspec
 from aiohttp import web
 
-from otaclient.emulator import Clock, EmulatorServer, Fleet, JobPlan
+from otaclient.emulator import Clock, EmulatorServer, FaultPlan, Fleet, JobPlan
 from otaclient.emulator.refusals import EngineRefusal
 from otaclient.models import DeviceTask, DeviceUpgrade, Firmware, Job
 from otaclient_iotda.config import AkSkCredentials, AuthKind, IotdaConfig, PasswordCredentials, TokenCredentials
@@ -78,6 +78,17 @@ LISTS_ALL_TARGETS: Final = False
 # Whether start_time and end_time are themselves inside the range is not documented: our choice, and a switch.
 TIME_BOUNDS_INCLUSIVE: Final = True
 
+_OPERATIONS: Final = frozenset(
+    {
+        *(f"firmware.{name}" for name in ("search", "create", "get", "delete")),
+        *(f"modules.{name}" for name in ("search", "create", "get", "update", "delete")),
+        *(f"jobs.{name}" for name in ("search", "create", "get", "tasks", "stop", "retry_tasks", "confirm", "delete")),
+        *(f"devices.{name}" for name in ("search", "get", "query")),
+        "token.get",
+        "other",
+    }
+)
+
 _Operation = Callable[[Call], Answer]
 
 
@@ -93,6 +104,7 @@ class IotdaEmulator(EmulatorServer):
     """
 
     vendor: ClassVar[str] = "iotda"
+    operations: ClassVar[frozenset[str]] = _OPERATIONS
 
     def __init__(
         self,
@@ -105,6 +117,8 @@ class IotdaEmulator(EmulatorServer):
         plan: JobPlan | None = None,
         read_lag_seconds: float = 0.0,
         generated_jobs_run: bool = False,
+        fault_plan: FaultPlan | None = None,
+        control: bool = False,
         project_id: str = DEFAULT_PROJECT_ID,
         region: str = "cn-north-4",
         keys: Mapping[str, AccessKey] | None = None,
@@ -129,6 +143,8 @@ class IotdaEmulator(EmulatorServer):
                 the vendor documents.
             read_lag_seconds: For how long lists do not show yet which packages and tasks were created or deleted.
             generated_jobs_run: Whether the tasks that came with the fleet go on.
+            fault_plan: How slow it is, how much it bears, and what goes wrong.
+            control: Whether there is a control API under ``/__emulator__/`` for clients on this machine.
             project_id: The one project that exists.
             region: Its region, which derived signatures and the scope of tokens name.
             keys: The access keys that are accepted, by key; the published default unless given. The first is the one
@@ -152,6 +168,8 @@ class IotdaEmulator(EmulatorServer):
             plan=DEFAULT_PLAN if plan is None else plan,
             read_lag_seconds=read_lag_seconds,
             generated_jobs_run=generated_jobs_run,
+            fault_plan=fault_plan,
+            control=control,
         )
         self.project_id = project_id
         self.region = region
