@@ -24,7 +24,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint types check bench docs clean
+.PHONY: help demo picture test lint types check bench docs clean
 
 help:
 	@echo 'make demo    scan two emulated fleets over HTTP'
@@ -33,15 +33,19 @@ help:
 	@echo 'make types   mypy and pyright, both strict'
 	@echo 'make check   test, lint and types'
 	@echo 'make bench   the benchmarks in their smallest form; the figures: make bench ARGS=--pairs=11'
+	@echo 'make picture draw the terminal of the demo anew, for the README'
 	@echo 'make docs    build the site into site/, and check it'
 	@echo 'make clean   remove the environment and everything generated'
 
 demo: $(VENV)/.installed-cli
 	@$(BIN)/otaclient demo $(ARGS)
 
+picture: $(VENV)/.installed-cli
+	$(BIN)/otaclient demo --picture docs/assets/demo.svg --force
+
 # What plays thousands of scans, or runs the library in processes of their own, is run without a coverage tracer, which
 # would take most of the time.
-UNTRACED := tests/adversary tests/docs tests/e2e tests/soak tests/conformance/test_job_machine.py \
+UNTRACED := tests/adversary tests/conformance tests/docs tests/e2e tests/journeys tests/soak \
 	tests/emulator/test_hidden_capacity.py tests/emulator/test_many_clients.py tests/unit/test_loop_watch.py
 
 test: $(VENV)/.installed-test

@@ -185,7 +185,15 @@ class NotFoundError(ApiError):
 
 
 class InvalidQueryError(ApiError):
-    """A filter, identifier, page size or cursor that cannot work; the message names it, the rule and the remedy."""
+    """A filter, identifier, page size or cursor that cannot work; the message names it, the rule and the remedy.
+
+    Attributes:
+        names: Names of this library that the message uses, such as ``products``, for whoever calls them otherwise.
+    """
+
+    def __init__(self, message: str, *, names: tuple[str, ...] = (), **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.names = names
 
 
 class ConflictError(ApiError):

@@ -76,12 +76,16 @@ def _valid_texts(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> N
         )
     for text in entries:
         if not isinstance(text, str) or not text:
-            raise InvalidQueryError(f"{field.name} holds {text!r}: every entry must be a text that is not empty")
+            raise InvalidQueryError(
+                f"{field.name} holds {text!r}: every entry must be a text that is not empty", names=(field.name,)
+            )
 
 
 def _valid_text(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
     if value is not None and (not isinstance(value, str) or not value):
-        raise InvalidQueryError(f"{field.name} is {value!r}: give a text that is not empty, or leave it out")
+        raise InvalidQueryError(
+            f"{field.name} is {value!r}: give a text that is not empty, or leave it out", names=(field.name,)
+        )
 
 
 def _valid_flag(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:

@@ -118,7 +118,9 @@ def plan_firmware(query: FirmwareQuery) -> Plan[Firmware]:
         InvalidQueryError: EnOS cannot answer it, nor can it be filtered here.
     """
     if query.kinds is not None and FirmwareKind.FIRMWARE not in query.kinds:
-        raise InvalidQueryError(f"kinds is {', '.join(query.kinds)}: EnOS has only the kind firmware; leave kinds out")
+        raise InvalidQueryError(
+            f"kinds is {', '.join(query.kinds)}: EnOS has only the kind firmware; leave kinds out", names=("kinds",)
+        )
     _check_locale(query.locale, query.name_contains, names="name_contains")
     filters: dict[str, Callable[[Firmware], bool]] = {}
     whole: list[Comparison] = []
@@ -239,7 +241,9 @@ def _status_comparisons(statuses: Sequence[TaskStatus]) -> list[Comparison]:
     strange = [status for status in statuses if status not in TASK_STATUS_WORDS and status != TaskStatus.CANCELLED]
     if strange:
         known = ", ".join([*TASK_STATUS_WORDS, TaskStatus.CANCELLED])
-        raise InvalidQueryError(f"statuses holds {', '.join(strange)}: EnOS only knows {known}; leave out the others")
+        raise InvalidQueryError(
+            f"statuses holds {', '.join(strange)}: EnOS only knows {known}; leave out the others", names=("statuses",)
+        )
     # A task's status changes while one reads: one expression for all of them, never a walk for each.
     failed = TASK_STATUS_WORDS[TaskStatus.FAILED]
     words = tuple(dict.fromkeys(TASK_STATUS_WORDS.get(status, failed) for status in statuses))

@@ -63,10 +63,13 @@ def package_fields(
     if app_id is None:
         raise InvalidQueryError(
             "the resource space is missing, without which IoTDA creates no package: set app_id of the configuration, "
-            "or use with_options(owner_id=...)"
+            "or use with_options(owner_id=...)",
+            names=("app_id", "owner_id"),
         )
     if firmware.product_id is None:
-        raise InvalidQueryError("product_id is missing: IoTDA creates no package without a product")
+        raise InvalidQueryError(
+            "product_id is missing: IoTDA creates no package without a product", names=("product_id",)
+        )
     fields: dict[str, Any] = {
         "app_id": app_id,
         "package_type": PACKAGE_TYPE[firmware.kind],

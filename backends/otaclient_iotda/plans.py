@@ -196,15 +196,18 @@ def _refuse_job_filters(query: JobQuery) -> None:
     if query.products is not None:
         raise InvalidQueryError(
             "products is given, but IoTDA's tasks do not say for which product they are: leave it out, "
-            "or give firmware_ids, the packages of these products"
+            "or give firmware_ids, the packages of these products",
+            names=("products", "firmware_ids"),
         )
     if query.firmware_versions is not None:
         raise InvalidQueryError(
-            "firmware_versions is given, but IoTDA's tasks name packages, not versions: give firmware_ids instead"
+            "firmware_versions is given, but IoTDA's tasks name packages, not versions: give firmware_ids instead",
+            names=("firmware_versions", "firmware_ids"),
         )
     if query.firmware_name_contains is not None:
         raise InvalidQueryError(
-            "firmware_name_contains is given, but IoTDA's packages have no names: give firmware_ids instead"
+            "firmware_name_contains is given, but IoTDA's packages have no names: give firmware_ids instead",
+            names=("firmware_ids",),
         )
     if query.kind not in {None, JobKind.UPGRADE}:
         raise InvalidQueryError(
@@ -232,13 +235,17 @@ def plan_tasks(query: DeviceTaskQuery) -> Plan[DeviceTask]:
     checks.TASK_ID.check(query.job_id, "job_id")
     for name in ("from_versions", "to_versions"):
         if getattr(query, name) is not None:
-            raise InvalidQueryError(f"{name} is given, but IoTDA's task details name no versions: leave it out")
+            raise InvalidQueryError(
+                f"{name} is given, but IoTDA's task details name no versions: leave it out", names=(name,)
+            )
     for device in query.devices or ():
         checks.DEVICE_ID.check(device, "one of devices")
     unknown = [status for status in query.statuses or () if status not in DETAIL_STATUS_WORD]
     if unknown:
         known = ", ".join(DETAIL_STATUS_WORD)
-        raise InvalidQueryError(f"statuses holds {', '.join(unknown)}: IoTDA only knows {known}; leave out the others")
+        raise InvalidQueryError(
+            f"statuses holds {', '.join(unknown)}: IoTDA only knows {known}; leave out the others", names=("statuses",)
+        )
     filters: dict[str, Callable[[DeviceTask], bool]] = {}
     status = target = None
     if query.statuses is not None:

@@ -14,13 +14,12 @@ from typing import Any
 
 from cyclopts import App, CycloptsError
 
-from otaclient.cli import devices, firmware, jobs
 from otaclient.cli.backends import backends
+from otaclient.cli.cells import plain, plain_lines
 from otaclient.cli.doctor import doctor
 from otaclient.cli.failures import ExitCode, exit_code, leaf, one_line, short_warnings, whole_lines
 from otaclient.cli.options import examples, moved_to_end, without_verbose
-from otaclient.cli.output import plain, plain_lines
-from otaclient.cli.report import report
+from otaclient.cli.screen import Tone, has_colours, painted
 
 __all__ = ["app", "run"]
 
@@ -40,26 +39,51 @@ app = App(
     help_format="plaintext",
     help_epilogue=examples("demo", "jobs list --backend enos --help", "doctor") + _GLOBAL_OPTIONS,
 )
-# Imported when they are called: emulated services have no place in the memory of a scan.
+# Imported when they are called: what a scan does not need has no place in its memory.
 app.command(
     "otaclient.cli.demo:demo",
     name="demo",
     help="Start an emulator of every vendor on this machine, scan all fleets over HTTP, and check the result.\n\n"
     "Needs no account, no file and no network beyond loopback.",
-    help_epilogue=examples("demo --devices 2000 --seed 7"),
+    help_epilogue=examples("demo --devices 2000 --seed 7", "demo --devices 2000 --picture demo.svg"),
 )
 app.command(
     "otaclient.cli.emulator:emulator",
     name="emulator",
     help="Run one vendor's emulator until Ctrl-C; print its address and the variables that point the client at it.",
-    help_epilogue=examples("emulator enos --port 8080 --devices 20000 --speed 10"),
+    help_epilogue=examples(
+        "emulator enos --port 8080 --devices 20000 --speed 10",
+        "emulator iotda --faults storm.toml --counters 2",
+        "emulator enos --generated-jobs-run --no-control",
+    ),
 )
 app.command(backends, help_epilogue=examples("backends --profile plant-7"))
 app.command(doctor, help_epilogue=examples("doctor", "doctor --backend iotda --format json"))
-app.command(firmware.app)
-app.command(jobs.app)
-app.command(devices.app)
-app.command(report, help_epilogue=examples("report fleet.parquet -o report.html --since last-week.parquet"))
+app.command("otaclient.cli.firmware:app", name="firmware", help="List, show, upload, download or delete firmware.")
+app.command("otaclient.cli.jobs:app", name="jobs", help="List, show, create, follow and steer upgrade jobs.")
+app.command("otaclient.cli.devices:app", name="devices", help="List or scan devices with their versions, or show one.")
+# Imported late as well: it is made of all the commands.
+app.command(
+    "otaclient.cli.completion:completion",
+    name="completion",
+    help="Print the script with which a shell completes this command; change nothing.",
+    help_epilogue=examples("completion bash", "completion zsh", "completion fish")
+    + """
+
+To have it in every new shell:
+  bash  otaclient completion bash \\
+          >~/.local/share/bash-completion/completions/otaclient
+  zsh   otaclient completion zsh >~/.zfunc/_otaclient
+        with fpath+=~/.zfunc in ~/.zshrc, before compinit
+  fish  otaclient completion fish >~/.config/fish/completions/otaclient.fish""",
+)
+app.command(
+    "otaclient.cli.report:report",
+    name="report",
+    help="Make a page of a scanned fleet: versions, who is being upgraded, what changed, and what the scan proved.\n\n"
+    "The page is one file of HTML that opens offline, on a phone and on paper.",
+    help_epilogue=examples("report fleet.parquet -o report.html --since last-week.parquet"),
+)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -109,5 +133,6 @@ def _trace(kind: type[BaseException], error: BaseException, trace: TracebackType
 
 
 def _complain(message: str, code: ExitCode) -> int:
-    sys.stderr.write(f"error: {message}\n" if code is not ExitCode.INTERRUPTED else f"{message}\n")
+    head = painted("error:", Tone.BAD) if has_colours(sys.stderr) else "error:"
+    sys.stderr.write(f"{message}\n" if code is ExitCode.INTERRUPTED else f"{head} {message}\n")
     return code

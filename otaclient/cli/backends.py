@@ -1,14 +1,17 @@
 """``otaclient backends``: which backends are installed, and which of their settings are set."""
 
+import sys
 from collections.abc import Iterator
 from operator import attrgetter
 
 import attrs
 
-from otaclient.cli.listing import Kind, say
-from otaclient.cli.options import OutputFormat, Profile, chosen_format
-from otaclient.cli.output import Column, Format, renderer
+from otaclient.cli.listing import Kind, say, say_what_is_missing
+from otaclient.cli.options import OutputFormat, Profile, Wide, chosen_format
+from otaclient.cli.output import Format, renderer
+from otaclient.cli.screen import screen_of
 from otaclient.cli.sink import StandardOutput
+from otaclient.cli.table import Column
 from otaclient.errors import ConfigurationError
 from otaclient.registry import available_backends, backend_plugin
 from otaclient.settings import Setting, settings_of
@@ -44,9 +47,9 @@ _KIND = Kind(
     columns=(
         Column("backend", "name"),
         Column("setting", "setting"),
-        Column("environment variable", "variable"),
-        Column("required", "required"),
         Column("set", "state"),
+        Column("required", "required"),
+        Column("environment variable", "variable"),
     ),
 )
 
@@ -54,6 +57,7 @@ _KIND = Kind(
 async def backends(
     *,
     profile: Profile = None,
+    wide: Wide = False,
     format: OutputFormat = None,  # noqa: A002 - the option's name is a contract
 ) -> None:
     """List the installed backends: whether each loads, its settings, and where they are set. Never their values."""
@@ -64,8 +68,10 @@ async def backends(
         shown = [row for backend in installed for row in _rows(backend)]
         for message in filter(None, map(attrgetter("error"), installed)):
             say(message)
-    lines = renderer(chosen, fields=_KIND.fields, columns=_KIND.columns, width=None)
+    screen = screen_of(sys.stdout, wide=wide)
+    lines = renderer(chosen, fields=_KIND.fields, columns=_KIND.columns, screen=screen)
     await StandardOutput().write(lines.head() + lines.block(shown) + lines.tail())
+    say_what_is_missing(lines)
 
 
 def _installed(name: str, profile: str | None) -> _Installed:

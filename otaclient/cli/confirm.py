@@ -8,8 +8,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
+from otaclient.cli.cells import plain
 from otaclient.cli.failures import DeclinedError, UsageError
-from otaclient.cli.output import plain
 
 __all__ = ["check_can_ask", "confirm"]
 

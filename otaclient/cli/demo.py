@@ -4,18 +4,24 @@ import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from shutil import which
+from typing import Annotated, Self
 
 import attrs
+from cyclopts import Parameter
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from otaclient.cli.cells import plain
 from otaclient.cli.emulator import Devices, Seed, emulator_class, emulator_names, generated_fleet
 from otaclient.cli.failures import ExitCode
-from otaclient.cli.output import plain
+from otaclient.cli.options import Force
+from otaclient.cli.picture import drawn
 from otaclient.cli.progress import ProgressBar
+from otaclient.cli.sink import claim, write_file
 from otaclient.emulator import EmulatorServer
 from otaclient.fleet.ledger import Certificate, Verdict
 from otaclient.fleet.scan import scan
@@ -32,6 +38,12 @@ _OTHER_COLUMNS = 46
 _UNTOLD = "not told"
 _BETWEEN = " · "
 _MOST_LISTED = 100_000
+_OPENING = (
+    "Emulated device fleets of several IoT clouds, each behind its vendor's own HTTP interface on this machine, "
+    "signatures included. One client reads them all.\n"
+)
+_NO_PORT = "http://127.0.0.1"
+"""How a picture names every emulator: each run has ports of its own."""
 
 
 @attrs.frozen(kw_only=True)
@@ -87,26 +99,44 @@ class _Check:
         return f"FAILED: the emulators hold {self.held:,} devices, {self.read:,} were read, {self.equal:,} equal theirs"
 
 
-async def demo(*, devices: Devices = 20_000, seed: Seed = 7) -> ExitCode:
+async def demo(
+    *,
+    devices: Devices = 20_000,
+    seed: Seed = 7,
+    picture: Annotated[
+        Path | None, Parameter(help="Also draw what is shown, without what differs from run to run, as this SVG file.")
+    ] = None,
+    force: Force = False,
+) -> ExitCode:
     """Start an emulator of every vendor on this machine, scan all fleets over HTTP, and check the result.
 
     Needs no account, no file and no network beyond loopback.
     """
+    if picture is not None:
+        claim(picture, force=force)
     console = Console(highlight=False)
-    console.print(
-        "Emulated device fleets of several IoT clouds, each behind its vendor's own HTTP interface on this machine, "
-        "signatures included. One client reads them all.\n"
-    )
+    console.print(_OPENING)
     async with _vendors(devices, seed) as vendors:
-        for vendor in vendors:
-            console.print(await _introduction(vendor), soft_wrap=True)
+        found = [await _Introduction.of(vendor) for vendor in vendors]
+        for introduction in found:
+            console.print(introduction.line(introduction.url), soft_wrap=True)
         tally, certificate = await _scan(vendors, devices)
         check = _check(tally, vendors)
+    labels = [introduction.label for introduction in found]
     console.print()
-    console.print(_table(tally, [vendor.client.label for vendor in vendors], room=console.width - _OTHER_COLUMNS))
-    if any(None in counts for counts in tally.upgrading.values()):
-        console.print(f"{_UNTOLD}: the vendor's list of devices does not say who is being upgraded\n", style="dim")
+    _print_fleet(console, tally, labels)
     _print_account(console, check, certificate)
+    if picture is not None:
+
+        def show(canvas: Console) -> None:
+            canvas.print(_OPENING)
+            for introduction in found:
+                canvas.print(introduction.line(_NO_PORT))
+            canvas.print()
+            _print_fleet(canvas, tally, labels)
+            _print_lasting_account(canvas, check, certificate)
+
+        write_file(picture, drawn(show, command="otaclient demo"), force=force)
     if not check.passed:
         return ExitCode.FAILED
     return ExitCode.UNCERTAIN if certificate.verdict is Verdict.UNCERTAIN else ExitCode.DONE
@@ -126,16 +156,32 @@ async def _vendors(devices: int, seed: int) -> AsyncGenerator[list[_Vendor]]:
         yield vendors
 
 
-async def _introduction(vendor: _Vendor) -> Text:
-    client = vendor.client
-    firmware = await client.firmware.search(FirmwareQuery()).collect(_MOST_LISTED)
-    jobs = await client.jobs.search(JobQuery()).collect(_MOST_LISTED)
-    running = sum(job.status is JobStatus.RUNNING for job in jobs)
-    return Text.assemble(
-        f"  {client.label:<6} ",
-        (vendor.emulator.url, "cyan"),
-        f"  {len(firmware):,} firmware, {len(jobs):,} upgrade jobs, {running:,} of them running",
-    )
+@attrs.frozen(kw_only=True)
+class _Introduction:
+    """A vendor, and what it holds besides devices."""
+
+    label: str
+    url: str
+    firmware: int
+    jobs: int
+    running: int
+
+    @classmethod
+    async def of(cls, vendor: _Vendor) -> Self:
+        """Ask a vendor."""
+        client = vendor.client
+        firmware = await client.firmware.search(FirmwareQuery()).collect(_MOST_LISTED)
+        jobs = await client.jobs.search(JobQuery()).collect(_MOST_LISTED)
+        running = sum(job.status is JobStatus.RUNNING for job in jobs)
+        return cls(label=client.label, url=vendor.emulator.url, firmware=len(firmware), jobs=len(jobs), running=running)
+
+    def line(self, url: str) -> Text:
+        """Return it in words, with an address."""
+        return Text.assemble(
+            f"  {self.label:<6} ",
+            (url, "cyan"),
+            f"  {self.firmware:,} firmware, {self.jobs:,} upgrade jobs, {self.running:,} of them running",
+        )
 
 
 async def _scan(vendors: Sequence[_Vendor], devices: int) -> tuple[_Tally, Certificate]:
@@ -164,6 +210,12 @@ def _check(tally: _Tally, vendors: Sequence[_Vendor]) -> _Check:
 
 
 # --- showing ---------------------------------------------------------------------------------------------------------
+
+
+def _print_fleet(console: Console, tally: _Tally, labels: Sequence[str]) -> None:
+    console.print(_table(tally, labels, room=console.width - _OTHER_COLUMNS))
+    if any(None in counts for counts in tally.upgrading.values()):
+        console.print(f"{_UNTOLD}: the vendor's list of devices does not say who is being upgraded\n", style="dim")
 
 
 def _table(tally: _Tally, backends: Sequence[str], *, room: int) -> Table:
@@ -227,11 +279,7 @@ def _program() -> str:
 
 def _print_account(console: Console, check: _Check, certificate: Certificate) -> None:
     seconds = certificate.seconds or 1e-9
-    lines = Table(box=None, show_header=False, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
-    lines.add_column(no_wrap=True, style="bold")
-    lines.add_column()
-    lines.add_row("Check", Text(str(check), style="green" if check.passed else "bold red"))
-    lines.add_row("Certificate", Text(str(certificate)))
+    lines = _account(check, str(certificate))
     lines.add_row(
         "Speed",
         Text(
@@ -241,3 +289,21 @@ def _print_account(console: Console, check: _Check, certificate: Certificate) ->
     )
     lines.add_row("Next", Text(f"{_program()} emulator {emulator_names()[0]}  (a server to try the other commands on)"))
     console.print(lines)
+
+
+def _print_lasting_account(console: Console, check: _Check, certificate: Certificate) -> None:
+    """Print what is the same in every run of the same seed: no times, and no bytes, of which headers have a few."""
+    measured = (f" in {certificate.seconds:.2f} s", f", {certificate.bytes:,} bytes")
+    words = str(certificate)
+    for one in measured:
+        words = words.replace(one, "", 1)
+    console.print(_account(check, words))
+
+
+def _account(check: _Check, certificate: str) -> Table:
+    lines = Table(box=None, show_header=False, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    lines.add_column(no_wrap=True, style="bold")
+    lines.add_column()
+    lines.add_row("Check", Text(str(check), style="green" if check.passed else "bold red"))
+    lines.add_row("Certificate", Text(certificate))
+    return lines

@@ -10,10 +10,11 @@ import attrs
 from cyclopts import App, Parameter
 
 from otaclient import export
+from otaclient.cli.cells import plain_lines
 from otaclient.cli.connect import connect, connect_all
 from otaclient.cli.failures import ExitCode, UsageError
 from otaclient.cli.kinds import DEVICES
-from otaclient.cli.listing import print_listing, print_one, printer, say
+from otaclient.cli.listing import Printer, print_listing, print_one, printer, say
 from otaclient.cli.options import (
     BackendName,
     BackendNames,
@@ -24,10 +25,11 @@ from otaclient.cli.options import (
     Owner,
     Products,
     Profile,
+    Wide,
     examples,
     instant,
 )
-from otaclient.cli.output import Format, plain_lines
+from otaclient.cli.output import Format
 from otaclient.cli.progress import ProgressBar
 from otaclient.cli.sink import FileSink, StandardOutput, claim, write_file
 from otaclient.fleet.ledger import Verdict
@@ -36,7 +38,6 @@ from otaclient.fleet.running_scan import Scan
 from otaclient.fleet.scan import scan
 from otaclient.fleet.scan_options import ScanProgress
 from otaclient.models import DeviceUpgrade
-from otaclient.protocols import Backend
 from otaclient.queries import DeviceUpgradeQuery
 
 __all__ = ["app"]
@@ -88,6 +89,7 @@ async def list_devices(
     *,
     filters: _Filters | None = None,
     limit: Limit = None,
+    wide: Wide = False,
     backend: BackendName = None,
     profile: Profile = None,
     format: OutputFormat = None,  # noqa: A002 - the option's name is a contract
@@ -95,7 +97,7 @@ async def list_devices(
     """List devices page by page. For whole fleets use 'scan': it reads in parallel and accounts for what it saw."""
     query = (filters or _Filters()).query()
     async with connect(backend, profile=profile) as client:
-        await print_listing(DEVICES, client.devices.search(query), format, limit=limit)
+        await print_listing(DEVICES, client.devices.search(query), format, limit=limit, wide=wide)
 
 
 @app.command(name="show", help_epilogue=examples("devices show 5ba24f5e_pump_1 --backend iotda"))
@@ -154,6 +156,7 @@ async def scan_devices(
             "memory, and says so where a device may therefore come twice."
         ),
     ] = "exact",
+    wide: Wide = False,
     backend: BackendNames = None,
     profile: Profile = None,
     format: OutputFormat = None,  # noqa: A002 - the option's name is a contract
@@ -190,7 +193,8 @@ async def scan_devices(
             if out is not None and exported is not None:
                 await _export_scan(running, bar, out, exported, force=force)
             else:
-                await _print_scan(running, bar, clients, out=out, force=force, given=format)
+                printing = printer(DEVICES, format, out=out, force=force, several_backends=len(clients) > 1, wide=wide)
+                await _print_scan(running, bar, printing)
         finally:
             # Also of a scan that failed or was interrupted: then it says so.
             if certificate is not None:
@@ -235,26 +239,20 @@ async def _export_scan(
         raise
 
 
-async def _print_scan(
-    running: Scan[DeviceUpgrade],
-    bar: ProgressBar,
-    clients: list[Backend],
-    *,
-    out: Path | None,
-    force: bool,
-    given: OutputFormat,
-) -> None:
-    printing = printer(DEVICES, given, out=out, force=force, several_backends=len(clients) > 1)
+async def _print_scan(running: Scan[DeviceUpgrade], bar: ProgressBar, printing: Printer) -> None:
     try:
         async with printing.sink, bar, running:
-            await printing.run(running.pages())
+            tally = await printing.run(running.pages())
     except BrokenPipeError:
         raise  # whoever read the devices has seen enough
     except BaseException:
         if running.certificate.devices:
-            kept = f", kept in {printing.sink.part}" if isinstance(printing.sink, FileSink) else ""
+            part = printing.sink.part if isinstance(printing.sink, FileSink) else None
+            kept = "" if part is None else f", kept in {part}" if part.exists() else ", none of them kept"
             say(f"not finished: {running.certificate.devices:,} devices so far{kept}")
         raise
+    if printing.format is Format.TABLE:
+        say(str(tally))
 
 
 def _show(bar: ProgressBar, progress: ScanProgress) -> None:

@@ -1,16 +1,20 @@
 """``otaclient doctor``: does it work, and what to do where it does not."""
 
+import sys
 from collections.abc import Sequence
 
+from otaclient.cli.cells import plain
 from otaclient.cli.connect import chosen_backends
 from otaclient.cli.diagnosis import Check, Result, diagnose
 from otaclient.cli.failures import ExitCode, one_line
 from otaclient.cli.listing import Kind
 from otaclient.cli.observing import ObservingTransport
 from otaclient.cli.options import BackendNames, OutputFormat, Profile, chosen_format
-from otaclient.cli.output import Column, Format, aligned, plain, renderer
+from otaclient.cli.output import Format, renderer
 from otaclient.cli.progress import ProgressBar
+from otaclient.cli.screen import Screen, Tone, screen_of
 from otaclient.cli.sink import StandardOutput
+from otaclient.cli.table import Column, aligned
 from otaclient.errors import ConfigurationError
 from otaclient.registry import backend_plugin
 from otaclient.secret import credentials_in
@@ -24,6 +28,7 @@ from otaclient.transport.session import Session
 __all__ = ["doctor"]
 
 _TIMEOUT_SECONDS = 15.0
+_TONES = {Result.PASSED: Tone.GOOD, Result.FAILED: Tone.BAD, Result.SKIPPED: Tone.DOUBTFUL}
 _KIND = Kind(
     model=Check,
     noun="checks",
@@ -78,16 +83,19 @@ async def _examined(name: str, profile: str | None) -> list[Check]:
 
 async def _print(checks: Sequence[Check], chosen: Format) -> None:
     if chosen is Format.TABLE:
-        text = "".join(f"{line}\n" for line in _lines(checks))
+        text = "".join(f"{line}\n" for line in _lines(checks, screen_of(sys.stdout)))
     else:
-        lines = renderer(chosen, fields=_KIND.fields, columns=_KIND.columns, width=None)
+        lines = renderer(chosen, fields=_KIND.fields, columns=_KIND.columns)
         text = lines.head() + lines.block(checks) + lines.tail()
     await StandardOutput().write(text)
 
 
-def _lines(checks: Sequence[Check]) -> list[str]:
+def _lines(checks: Sequence[Check], screen: Screen) -> list[str]:
     """Return a line for each check; unlike in a table, nothing of what to do is ever left out."""
     rows = [(check.backend, check.check, check.result.value) for check in checks]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    heads = [aligned(row, widths, (False, False, False), cut=False) for row in rows]
-    return [f"{head}  {plain(check.detail)}" for head, check in zip(heads, checks, strict=True)]
+    heads = [aligned(row[:2], widths[:2], (False, False), cut=False) for row in rows]
+    results = [screen.painted(f"{check.result.value:<{widths[2]}}", _TONES[check.result]) for check in checks]
+    return [
+        f"{head}  {result}  {plain(check.detail)}" for head, result, check in zip(heads, results, checks, strict=True)
+    ]

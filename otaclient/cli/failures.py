@@ -2,13 +2,14 @@
 
 import sys
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import IntEnum
-from typing import Any, cast
+from typing import Any, Final, cast
 
-from otaclient.cli.output import plain
+from otaclient.cli.cells import plain
+from otaclient.cli.screen import Tone, has_colours, painted
 from otaclient.endpoint import InsecureTransportWarning
 from otaclient.errors import (
     ConfigurationError,
@@ -18,6 +19,8 @@ from otaclient.errors import (
     TransportError,
     UnsupportedOperationError,
 )
+from otaclient.registry import available_backends, backend_plugin
+from otaclient.settings import settings_of
 
 __all__ = ["DeclinedError", "ExitCode", "UsageError", "exit_code", "leaf", "one_line", "short_warnings", "whole_lines"]
 
@@ -26,6 +29,21 @@ _LEAST_VENDOR_WORDS = 80
 """So much of what a vendor says is shown in any case."""
 _TAIL = 100
 _CUT = "; --verbose shows all"
+_OPTIONS: Final[Mapping[str, str]] = {
+    "owner_id": "--owner",
+    "product_id": "--product",
+    "products": "--product",
+    "kinds": "--kind",
+    "versions": "--version",
+    "statuses": "--status",
+    "devices": "--device",
+    "from_versions": "--from-version",
+    "to_versions": "--to-version",
+    "source_versions": "--source-version",
+    "firmware_ids": "--firmware-id",
+    "firmware_versions": "--firmware-version",
+}
+"""The options whose names are not those of the fields that they set."""
 _whole = ContextVar("whole lines", default=False)
 
 
@@ -84,7 +102,8 @@ def short_warnings() -> Generator[None]:
         message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any, **options: Any
     ) -> None:
         if issubclass(category, InsecureTransportWarning):
-            sys.stderr.write(f"warning: {_flat(str(message))}\n")
+            head = painted("warning:", Tone.DOUBTFUL) if has_colours(sys.stderr) else "warning:"
+            sys.stderr.write(f"{head} {_flat(str(message))}\n")
         else:
             shown(message, category, filename, lineno, *rest, **options)
 
@@ -111,13 +130,31 @@ def one_line(error: BaseException) -> str:
     return line if shorter == line else shorter + _CUT
 
 
+def _in_words_of_the_command(error: BaseException) -> str:
+    """Return what the names of the library in a message are called at a terminal, where that differs."""
+    names = error.names if isinstance(error, InvalidQueryError) else ()
+    words = [(name, _OPTIONS.get(name) or _variable(error, name)) for name in names]
+    told = ", ".join(f"{name} is {word}" for name, word in words if word)
+    return f"; at a terminal, {told}" if told else ""
+
+
+def _variable(error: BaseException, name: str) -> str | None:
+    """Return the environment variable of a setting, where a backend has one of that name."""
+    backend: str | None = getattr(error, "backend", None)
+    if backend not in available_backends():
+        return None
+    plugin = backend_plugin(backend)
+    known = {setting.name: setting.variable for setting in settings_of(plugin.name, plugin.config_type)}
+    return known.get(name)
+
+
 def _flat(text: str) -> str:
     return plain(" ".join(text.split()))
 
 
 def _text(error: BaseException) -> str:
     if isinstance(error, OtaError | UsageError):
-        return str(error)
+        return f"{error}{_in_words_of_the_command(error)}"
     if isinstance(error, DeclinedError):
         return "not confirmed: nothing was done"
     if isinstance(error, OSError):

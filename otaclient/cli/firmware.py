@@ -9,7 +9,7 @@ from otaclient.cli.confirm import check_can_ask, confirm
 from otaclient.cli.connect import connect, require
 from otaclient.cli.kinds import DOWNLOADS, FIRMWARE
 from otaclient.cli.listing import print_listing, print_one, say
-from otaclient.cli.options import BackendName, Force, Limit, OutputFormat, Owner, Products, Profile, Yes, examples
+from otaclient.cli.options import BackendName, Force, Limit, OutputFormat, Owner, Products, Profile, Wide, Yes, examples
 from otaclient.cli.progress import ProgressBar
 from otaclient.cli.sink import refuse_existing
 from otaclient.cli.upload import upload_firmware
@@ -33,6 +33,8 @@ app.command(
         "firmware upload pump-2.4.bin --version 2.4 --name Pump \\\n      --product 8UhOTwV5 --backend enos",
         "firmware upload --location obs://bucket/pump-2.4.bin --version 2.4 \\\n"
         "      --product 5ba24f5e --checksum sha256:0d6afb7e... --backend iotda",
+        "firmware upload --location obs://bucket/radio-7.bin --version 7 \\\n"
+        "      --product 5ba24f5e --kind module --module-name radio --backend iotda",
     ),
 )
 
@@ -51,6 +53,7 @@ async def list_firmware(
     locale: Annotated[str | None, Parameter(help="Look for --name-contains in this locale, such as zh_CN.")] = None,
     owner: Owner = None,
     limit: Limit = None,
+    wide: Wide = False,
     backend: BackendName = None,
     profile: Profile = None,
     format: OutputFormat = None,  # noqa: A002 - the option's name is a contract
@@ -66,7 +69,7 @@ async def list_firmware(
         owner_id=owner,
     )
     async with connect(backend, profile=profile) as client:
-        await print_listing(FIRMWARE, client.firmware.search(query), format, limit=limit)
+        await print_listing(FIRMWARE, client.firmware.search(query), format, limit=limit, wide=wide)
 
 
 @app.command(name="show", help_epilogue=examples("firmware show 5ed0a1f2 --backend enos --format json"))

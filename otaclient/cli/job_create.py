@@ -14,7 +14,7 @@ from otaclient.cli.job_options import JobOptions
 from otaclient.cli.job_plan import plan_text, reach
 from otaclient.cli.listing import Kind, print_made, say
 from otaclient.cli.options import ActFor, BackendName, OutputFormat, Profile, Yes
-from otaclient.cli.output import Column
+from otaclient.cli.table import Column
 from otaclient.errors import OutcomeUnknownError
 from otaclient.models import JobId, NewJob
 from otaclient.protocols import Backend, Capability

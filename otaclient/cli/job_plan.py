@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+from otaclient.cli.cells import plain
 from otaclient.cli.failures import one_line
-from otaclient.cli.output import plain
 from otaclient.cli.progress import ProgressBar
 from otaclient.errors import OtaError
 from otaclient.models import Firmware, JobPolicy, JobSchedule, JobScope, NewJob, PolicyMode

@@ -8,11 +8,12 @@ from typing import Annotated
 
 from cyclopts import Parameter, validators
 
+from otaclient.cli.cells import plain
 from otaclient.cli.connect import connect
 from otaclient.cli.failures import ExitCode
 from otaclient.cli.listing import Kind, printer, say
 from otaclient.cli.options import BackendName, OutputFormat, Profile
-from otaclient.cli.output import Format, plain
+from otaclient.cli.output import Format
 from otaclient.cli.progress import ProgressBar
 from otaclient.cli.sink import StandardOutput
 from otaclient.errors import DeadlineExceededError

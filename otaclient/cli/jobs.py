@@ -18,6 +18,7 @@ from otaclient.cli.options import (
     Owner,
     Products,
     Profile,
+    Wide,
     Yes,
     device_list,
     examples,
@@ -85,6 +86,7 @@ async def list_jobs(
     locale: Annotated[str | None, Parameter(help="Look for names in this locale, such as zh_CN.")] = None,
     owner: Owner = None,
     limit: Limit = None,
+    wide: Wide = False,
     backend: BackendName = None,
     profile: Profile = None,
     format: OutputFormat = None,  # noqa: A002 - the option's name is a contract
@@ -102,7 +104,7 @@ async def list_jobs(
         owner_id=owner,
     )
     async with connect(backend, profile=profile) as client:
-        await print_listing(JOBS, client.jobs.search(query), format, limit=limit)
+        await print_listing(JOBS, client.jobs.search(query), format, limit=limit, wide=wide)
 
 
 @app.command(name="show", help_epilogue=examples("jobs show 6214ad21 --backend enos --format json"))
@@ -138,6 +140,7 @@ async def list_tasks(
     from_version: Annotated[list[str] | None, Parameter(negative="", help="Only from this version.")] = None,
     to_version: Annotated[list[str] | None, Parameter(negative="", help="Only to this version.")] = None,
     limit: Limit = None,
+    wide: Wide = False,
     backend: BackendName = None,
     profile: Profile = None,
     format: OutputFormat = None,  # noqa: A002 - the option's name is a contract
@@ -153,7 +156,7 @@ async def list_tasks(
         job_id=JobId(job_id), statuses=status, devices=device, from_versions=from_version, to_versions=to_version
     )
     async with connect(backend, profile=profile) as client:
-        await print_listing(TASKS, client.jobs.tasks(query), format, limit=limit)
+        await print_listing(TASKS, client.jobs.tasks(query), format, limit=limit, wide=wide)
 
 
 # --- steering --------------------------------------------------------------------------------------------------------

@@ -1,20 +1,33 @@
 """Printing records: many of one kind as they come, or one."""
 
 import sys
+from collections import Counter
 from collections.abc import AsyncIterable, Callable, Sequence
 from pathlib import Path
-from shutil import get_terminal_size
 from typing import Any, TypeVar
 
 import attrs
 
+from otaclient.cli.cells import plain, plain_lines
 from otaclient.cli.options import chosen_format
-from otaclient.cli.output import Column, Format, Renderer, details, plain, plain_lines, renderer
+from otaclient.cli.output import Format, Renderer, details, renderer
 from otaclient.cli.progress import ProgressBar, error_console
+from otaclient.cli.screen import UNSEEN, screen_of
 from otaclient.cli.sink import Sink, StandardOutput, sink_for
+from otaclient.cli.table import Column
 from otaclient.paging import Paged
 
-__all__ = ["Kind", "Printer", "print_listing", "print_made", "print_one", "printer", "say"]
+__all__ = [
+    "Kind",
+    "Printer",
+    "Tally",
+    "print_listing",
+    "print_made",
+    "print_one",
+    "printer",
+    "say",
+    "say_what_is_missing",
+]
 
 _T = TypeVar("_T")
 
@@ -27,11 +40,39 @@ class Kind:
     noun: str
     """What one counts, such as ``jobs``."""
     columns: Sequence[Column]
+    state: Callable[[Any], str | None] | None = None
+    """Of a record, under which word a summary counts it; ``None`` where the vendor does not tell."""
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The names of the record's fields."""
         return tuple(field.name for field in attrs.fields(self.model))
+
+
+@attrs.define(kw_only=True)
+class Tally:
+    """How many records were printed, and of which state: the states add up to the count."""
+
+    kind: Kind
+    count: int = 0
+    states: Counter[str | None] = attrs.field(factory=Counter[str | None])
+
+    def add(self, models: Sequence[Any]) -> None:
+        """Count records."""
+        self.count += len(models)
+        if self.kind.state is not None:
+            self.states.update(map(self.kind.state, models))
+
+    def __str__(self) -> str:
+        """Return the summary line, such as ``10 jobs: 9 running, 1 stopped``."""
+        total = f"{self.count:,} {self.kind.noun}"
+        told = [(state, count) for state, count in self.states.most_common() if state is not None]
+        if not told:
+            return total
+        pieces = [f"{count:,} {state}" for state, count in told]
+        if self.states[None]:
+            pieces.append(f"{self.states[None]:,} not told")
+        return f"{total}: {', '.join(pieces)}" if len(pieces) > 1 else f"{total}, all {told[0][0]}"
 
 
 @attrs.frozen(kw_only=True)
@@ -43,21 +84,30 @@ class Printer:
     sink: Sink
     renderer: Renderer
 
-    async def run(self, blocks: AsyncIterable[Sequence[Any]], *, printed: Callable[[int], object] | None = None) -> int:
+    async def run(
+        self, blocks: AsyncIterable[Sequence[Any]], *, printed: Callable[[int], object] | None = None
+    ) -> Tally:
         """Print blocks of records as they come and return how many records there were."""
-        count = 0
+        tally = Tally(kind=self.kind)
         # The head waits for the first block: a listing that fails at once has printed nothing.
         head = self.renderer.head()
         async for block in blocks:
             await self.sink.write(head + self.renderer.block(block))
             head = ""
-            count += len(block)
+            tally.add(block)
             if printed is not None:
-                printed(count)
+                printed(tally.count)
         await self.sink.write(head + self.renderer.tail())
-        if self.renderer.left_out:
-            say(f"no room for the columns {', '.join(self.renderer.left_out)}; --format json shows everything")
-        return count
+        say_what_is_missing(self.renderer)
+        return tally
+
+
+def say_what_is_missing(rendered: Renderer) -> None:
+    """Say what a table does not show, and how to see it: nothing is cut in silence."""
+    facts = (("no room for", rendered.left_out), ("cut to fit", rendered.shortened))
+    missing = [f"{what}: {', '.join(columns)}" for what, columns in facts if columns]
+    if missing:
+        say(f"{'; '.join(missing)} (--wide shows them whole, --format jsonl every field)")
 
 
 def printer(
@@ -67,6 +117,7 @@ def printer(
     out: Path | None = None,
     force: bool = False,
     several_backends: bool = False,
+    wide: bool = False,
 ) -> Printer:
     """Return a printer; a table names the backend of each record only where there are several.
 
@@ -75,23 +126,23 @@ def printer(
     """
     chosen = chosen_format(given, out)
     columns = [Column("backend", "backend"), *kind.columns] if several_backends else kind.columns
-    width = get_terminal_size().columns if out is None and sys.stdout.isatty() else None
+    screen = screen_of(sys.stdout, wide=wide) if out is None else UNSEEN
     return Printer(
         kind=kind,
         format=chosen,
         sink=sink_for(out, force=force),
-        renderer=renderer(chosen, fields=kind.fields, columns=columns, width=width),
+        renderer=renderer(chosen, fields=kind.fields, columns=columns, screen=screen),
     )
 
 
-async def print_listing(kind: Kind, listing: Paged[_T], given: Format | None, *, limit: int | None) -> None:
-    """Print a listing, all of it or its first records, page by page as it is read."""
-    printing = printer(kind, given)
+async def print_listing(kind: Kind, listing: Paged[_T], given: Format | None, *, limit: int | None, wide: bool) -> None:
+    """Print a listing, all of it or its first records, page by page as it is read; after a table, a summary."""
+    printing = printer(kind, given, wide=wide)
     # On one terminal, the bar and the rows would run into each other.
     async with printing.sink, ProgressBar(f"Reading {kind.noun}", unit=kind.noun, shown=not sys.stdout.isatty()) as bar:
-        count = await printing.run(_blocks(listing, limit), printed=bar.update)
+        tally = await printing.run(_blocks(listing, limit), printed=bar.update)
     if printing.format is Format.TABLE:
-        say(f"{count:,} {kind.noun}{' (as many as --limit allows)' if count == limit else ''}")
+        say(f"{tally}{' (as many as --limit allows)' if tally.count == limit else ''}")
 
 
 async def _blocks(listing: Paged[_T], limit: int | None) -> AsyncIterable[Sequence[_T]]:
@@ -107,12 +158,12 @@ async def print_one(kind: Kind, model: Any, given: Format | None) -> None:
     chosen = chosen_format(given, None)
     sink = StandardOutput()
     if chosen is Format.TABLE:
-        await sink.write(details(model))
+        await sink.write(details(model, screen=screen_of(sys.stdout)))
         return
     if chosen is Format.JSON:
         # One record asked for is one object, not an array of one.
         chosen = Format.JSONL
-    single = renderer(chosen, fields=kind.fields, columns=kind.columns, width=None)
+    single = renderer(chosen, fields=kind.fields, columns=kind.columns)
     await sink.write(single.head() + single.block([model]) + single.tail())
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "Owner",
     "Products",
     "Profile",
+    "Wide",
     "Yes",
     "chosen_format",
     "device_list",
@@ -72,6 +73,15 @@ ActFor: TypeAlias = Annotated[
 ]
 Yes: TypeAlias = Annotated[
     bool, Parameter(name="--yes", alias="-y", negative="", show_default=False, help="Do not ask.")
+]
+Wide: TypeAlias = Annotated[
+    bool,
+    Parameter(
+        name="--wide",
+        negative="",
+        show_default=False,
+        help="Print tables with every column, uncut, however narrow the terminal is.",
+    ),
 ]
 Force: TypeAlias = Annotated[bool, Parameter(name="--force", negative="", help="Replace files that exist.")]
 

@@ -7,7 +7,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from otaclient.cli.output import plain
+from otaclient.cli.cells import plain
 
 __all__ = ["PATIENCE_SECONDS", "ProgressBar", "error_console"]
 

@@ -10,9 +10,7 @@ from otaclient import export
 from otaclient.cli.listing import say
 from otaclient.cli.options import Force
 from otaclient.cli.progress import ProgressBar
-from otaclient.cli.sink import claim
-from otaclient.errors import OtaError
-from otaclient.files import reason_of
+from otaclient.cli.sink import claim, write_file
 from otaclient.report import Change, Report, made, page, trust_in
 from otaclient.report.making import LIST_LIMIT
 
@@ -43,7 +41,7 @@ async def report(
     file
         What 'otaclient devices scan --out' wrote: .parquet, .csv or .jsonl.
     """
-    part = claim(out, force=force)
+    claim(out, force=force)
     later = await anyio.to_thread.run_sync(export.read, file)
     earlier = None if since is None else await anyio.to_thread.run_sync(export.read, since)
     total = sum(each.stamp.rows for each in (later, earlier) if each is not None and each.stamp is not None)
@@ -57,19 +55,8 @@ async def report(
             ),
             abandon_on_cancel=True,
         )
-        await anyio.to_thread.run_sync(_write, part, out, page(found))
+        await anyio.to_thread.run_sync(lambda: write_file(out, page(found), force=True))
     say(_summary(found, out))
-
-
-def _write(part: Path, out: Path, content: str) -> None:
-    try:
-        part.write_text(content, encoding="utf-8")
-        part.replace(out)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OtaError(
-            f"{out} cannot be written: {reason_of(error)}; free some room, or name a file elsewhere"
-        ) from error
 
 
 def _summary(found: Report, out: Path) -> str:

@@ -1,6 +1,8 @@
 """Where data goes: standard output, or a file that is complete or not there under its name."""
 
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -8,8 +10,10 @@ from typing import Protocol, Self
 import anyio
 
 from otaclient.cli.failures import UsageError
+from otaclient.errors import OtaError
+from otaclient.files import reason_of
 
-__all__ = ["FileSink", "Sink", "StandardOutput", "claim", "refuse_existing", "sink_for", "write_file"]
+__all__ = ["FileSink", "Sink", "StandardOutput", "claim", "print_text", "refuse_existing", "sink_for", "write_file"]
 
 
 class Sink(Protocol):
@@ -32,7 +36,7 @@ class StandardOutput:
     async def write(self, text: str, /) -> None:
         """Write a piece."""
         if text:
-            await anyio.to_thread.run_sync(_print, text, abandon_on_cancel=True)
+            await anyio.to_thread.run_sync(print_text, text, abandon_on_cancel=True)
 
     async def __aenter__(self) -> Self:
         return self
@@ -43,23 +47,44 @@ class StandardOutput:
         return None
 
 
-def _print(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+def print_text(text: str) -> None:
+    """Write to standard output.
+
+    Raises:
+        OtaError: It does not take it, such as a file on a full disk.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # whoever reads has seen enough, which is no failure
+    except OSError as error:
+        raise OtaError(
+            f"standard output cannot be written: {reason_of(error)}; free some room, or let it go elsewhere"
+        ) from error
 
 
 class FileSink:
-    """A file, written beside its place and renamed at the end. What a failure leaves stays beside it."""
+    """A file, written beside its place and renamed at the end.
+
+    What a failure elsewhere leaves stays beside it. What the disk did not take is removed: it ends in half a record.
+    """
 
     def __init__(self, path: Path, *, force: bool) -> None:
         self.path = path
         self.part = claim(path, force=force)
         self._force = force
-        self._file = self.part.open("w", encoding="utf-8", newline="")
+        with explained(path):
+            self._file = self.part.open("w", encoding="utf-8", newline="")
 
     async def write(self, text: str, /) -> None:
-        """Write a piece."""
-        self._file.write(text)
+        """Write a piece.
+
+        Raises:
+            OtaError: The disk does not take it.
+        """
+        with self._whole_or_gone():
+            self._file.write(text)
 
     async def __aenter__(self) -> Self:
         return self
@@ -67,14 +92,30 @@ class FileSink:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
-        written = self._file.tell() > 0
-        self._file.close()
+        if self._file.closed:
+            return  # the disk did not take a piece, and all is said and done
+        with self._whole_or_gone():
+            written = self._file.tell() > 0
+            self._file.close()
         if kind is None:
             # Somebody else may have made the file in the meantime.
             refuse_existing(self.path, force=self._force)
-            self.part.replace(self.path)
+            with self._whole_or_gone():
+                self.part.replace(self.path)
         elif not written:
             self.part.unlink()
+
+    @contextmanager
+    def _whole_or_gone(self) -> Generator[None]:
+        with explained(self.path):
+            try:
+                yield
+            except OSError:
+                with suppress(OSError):
+                    self._file.close()
+                with suppress(OSError):
+                    self.part.unlink(missing_ok=True)
+                raise
 
 
 def sink_for(path: Path | None, *, force: bool) -> StandardOutput | FileSink:
@@ -107,11 +148,33 @@ def write_file(path: Path, content: str, *, force: bool) -> None:
     """Write a whole file beside its place and rename it.
 
     Raises:
+        OtaError: The disk does not take it; nothing of it stays.
         UsageError: As :func:`claim`.
     """
     part = claim(path, force=force)
-    part.write_text(content, encoding="utf-8")
-    part.replace(path)
+    with explained(path):
+        try:
+            part.write_text(content, encoding="utf-8")
+            part.replace(path)
+        except OSError:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def explained(path: Path) -> Generator[None]:
+    """Let an error of the disk name the file that was wanted, and what to do.
+
+    Raises:
+        OtaError: In its place.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OtaError(
+            f"{path} cannot be written: {reason_of(error)}; free some room, or name a file elsewhere"
+        ) from error
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:

@@ -1,6 +1,7 @@
 """``otaclient firmware upload``: a new firmware from a file, or from where the vendor finds it."""
 
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,12 +9,14 @@ import anyio
 import attrs
 from cyclopts import Parameter, validators
 
+from otaclient.cli.cells import plain
 from otaclient.cli.connect import connect, require
 from otaclient.cli.failures import UsageError
 from otaclient.cli.listing import Kind, print_made, say
 from otaclient.cli.options import ActFor, BackendName, OutputFormat, Profile, pairs
-from otaclient.cli.output import Column, plain
 from otaclient.cli.progress import ProgressBar
+from otaclient.cli.table import Column
+from otaclient.errors import UnsupportedOperationError
 from otaclient.files import DIGEST_ALGORITHMS, PIECE_BYTES, hasher
 from otaclient.models import (
     Checksum,
@@ -24,7 +27,7 @@ from otaclient.models import (
     NewFirmware,
     Verification,
 )
-from otaclient.protocols import Capability
+from otaclient.protocols import Backend, Capability
 
 __all__ = ["upload_firmware"]
 
@@ -37,6 +40,8 @@ class _Uploaded:
     firmware_id: FirmwareId
 
 
+_MODULE_NAME = "module_name"
+"""What a backend calls it whose vendor has modules; the protocol does not know them."""
 _UPLOADED = Kind(model=_Uploaded, noun="firmware", columns=(Column("firmware id", "firmware_id"),))
 
 
@@ -51,6 +56,10 @@ class _Options:
     kind: Annotated[Literal["firmware", "software", "module"], Parameter(help="What of the device it replaces.")] = (
         "firmware"
     )
+    module_name: Annotated[
+        str | None,
+        Parameter(help="With --kind module: the module's name, where the vendor has them."),
+    ] = None
     description: Annotated[str | None, Parameter(help="A longer text for people.")] = None
     checksum: Annotated[
         str | None,
@@ -129,11 +138,37 @@ async def upload_firmware(
                 Capability.FIRMWARE_UPLOAD,
                 instead="the vendor takes no file; put it where the vendor finds it, and give --location",
             )
+        extension = _module_extension(opened, options.module_name, kind=firmware.kind)
         _show(firmware, [] if file is None else await _measured(file, firmware.checksum))
         client = opened.with_options(timeout_seconds=timeout, owner_id=owner)
         async with ProgressBar(f"Uploading {file.name}" if file else "Creating the firmware", unit=""):
-            firmware_id = await client.firmware.create(firmware, content=file)
+            firmware_id = await client.firmware.create(firmware, content=file, **extension)
         await print_made(_UPLOADED, _Uploaded(backend=client.label, firmware_id=firmware_id), firmware_id, format)
+
+
+def _module_extension(client: Backend, name: str | None, *, kind: FirmwareKind) -> dict[str, str]:
+    """Return what this backend's own ``create`` takes beyond the protocol, to name a module.
+
+    Raises:
+        UsageError: The name of a module is missing, or does not go with what else was given.
+        UnsupportedOperationError: A name was given, and the backend knows no modules. Nothing was sent.
+    """
+    if name is None and kind is not FirmwareKind.MODULE:
+        return {}
+    if name is not None and kind is not FirmwareKind.MODULE:
+        raise UsageError(f"--module-name {name!r} goes with --kind module, not with {kind.value}: leave one out")
+    takes_name = _MODULE_NAME in signature(client.firmware.create).parameters
+    if name is None:
+        if takes_name:
+            raise UsageError("--kind module wants the name of the module: give --module-name")
+        return {}
+    if not takes_name:
+        raise UnsupportedOperationError(
+            "this backend has firmware without modules: leave --module-name out",
+            operation=Capability.FIRMWARE_CREATE.value,
+            backend=client.label,
+        )
+    return {_MODULE_NAME: name}
 
 
 def _show(firmware: NewFirmware, measured: Sequence[tuple[str, str]]) -> None:

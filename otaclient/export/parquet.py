@@ -14,7 +14,8 @@ from otaclient.models import DeviceUpgrade
 __all__ = ["ParquetRows", "load_pyarrow", "read_parquet", "read_stamp"]
 
 _KEY: Final = b"otaclient"
-_ROWS_A_GROUP: Final = 16_384
+_ROWS_A_GROUP: Final = 8_192
+"""Twice as many make a file a tenth smaller, and cost 1 MiB more of memory."""
 _PAGE_BYTES: Final = 64 * 1024
 _ROWS_AT_ONCE: Final = 8_192
 # All others have few values, which a dictionary tells apart in a byte or two a row.

@@ -1,13 +1,20 @@
-"""Devices as CSV and JSON Lines.
+r"""Devices as CSV and JSON Lines.
 
 In CSV an empty cell is a value that the vendor did not tell; a value that is the empty text reads back as untold too.
 A text in which a spreadsheet would see the beginning of a formula gets a quote ``'`` there, which reading takes away.
+
+What would steer a terminal that shows the file, such as an escape sequence or an override of the direction of writing,
+is in neither format: JSON has its own escapes for it, and a cell of CSV gets ``\x1b``, ``\u202e`` or ``\U000e0001``.
+Where a text holds such an escape literally, or anything is escaped, its backslashes are doubled; reading undoes it all.
 """
 
 import csv
 import io
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +40,9 @@ _FROM_CELL: Final[Mapping[str, bool | None]] = {
 # quote that stood there already gets another one, so that one can always be taken away.
 _FORMULA: Final = re.compile("(^|;)(\\s*'*)(?=[=+\\-@\uff1d\uff0b\uff0d\uff20])")
 _GUARDED: Final = re.compile("(^|;)(\\s*'*)'(?=[=+\\-@\uff1d\uff0b\uff0d\uff20])")
+_ESCAPE: Final = re.compile(r"\\(?:\\|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
+_STEERING: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""The categories of Unicode that show nothing themselves: controls, formats, halves of pairs, ends of lines."""
 _Line = msgspec.defstruct(
     "Line",
     [("backend", str), ("device_id", str)]
@@ -50,7 +60,11 @@ def head_of(format: FileFormat) -> bytes:  # noqa: A002 - the word for it
 
 def rows_as_jsonl(rows: Sequence[DeviceUpgrade]) -> bytes:
     """Return devices as JSON Lines."""
-    return _line_encoder.encode_lines([dict(zip(FIELDS, values_of(row), strict=True)) for row in rows])
+    content = _line_encoder.encode_lines([dict(zip(FIELDS, values_of(row), strict=True)) for row in rows])
+    if content.isascii() and b"\x7f" not in content:
+        return content
+    # All that msgspec leaves of these letters is inside the texts, but for the ends of the lines.
+    return _steered(content.decode(), lambda one: one if one == "\n" else json.dumps(one)[1:-1]).encode()
 
 
 def rows_as_csv(rows: Sequence[DeviceUpgrade]) -> bytes:
@@ -60,18 +74,45 @@ def rows_as_csv(rows: Sequence[DeviceUpgrade]) -> bytes:
         for row in rows
     ]
     for row in cells:
-        row[:] = [_FORMULA.sub(r"\1\2'", cell) if cell else cell for cell in row]
-    text = _csv_lines(cells, csv.QUOTE_MINIMAL)
-    # Python before 3.13 leaves a lone carriage return unquoted, and takes it for the end of a line when it reads.
-    if "\r" in text:
-        text = _csv_lines(cells, csv.QUOTE_ALL)
-    return text.encode()
-
-
-def _csv_lines(cells: Iterable[Sequence[Any]], quoting: Any) -> str:
+        row[:] = [_FORMULA.sub(r"\1\2'", _escaped(cell)) if cell else cell for cell in row]
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n", quoting=quoting).writerows(cells)
-    return buffer.getvalue()
+    csv.writer(buffer, lineterminator="\n").writerows(cells)
+    return buffer.getvalue().encode()
+
+
+def _escaped(cell: str) -> str:
+    """Return a text for a cell, from which :func:`_unescaped` makes the text again."""
+    if cell.isprintable() and "\\" not in cell:
+        return cell
+    doubled = cell.replace("\\", "\\\\")
+    escaped = _steered(doubled, _escape)
+    # A lone backslash is nobody's escape, and stays as it is.
+    return cell if escaped == doubled and not _ESCAPE.search(cell) else escaped
+
+
+def _steered(text: str, escape: Callable[[str], str]) -> str:
+    """Return text in which the letters that show nothing themselves are escaped."""
+    if text.isprintable():
+        return text
+    return "".join(escape(one) if unicodedata.category(one) in _STEERING else one for one in text)
+
+
+def _escape(letter: str) -> str:
+    code = ord(letter)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _unescaped(cell: str) -> str:
+    return _ESCAPE.sub(_letter, cell)
+
+
+def _letter(found: "re.Match[str]") -> str:
+    code = found[0][2:]
+    if not code:
+        return "\\"
+    number = int(code, 16)
+    # Nobody of ours writes a code beyond Unicode: left as it is.
+    return chr(number) if number <= sys.maxunicode else found[0]
 
 
 def read_jsonl(path: Path) -> Iterator[list[DeviceUpgrade]]:
@@ -139,7 +180,7 @@ def _device_of(path: Path, number: int, cells: Sequence[str]) -> DeviceUpgrade:
         raise _no_device(path, number, f"{len(cells)} cells instead of {len(FIELDS)}")
     if not cells[0] or not cells[1]:
         raise _no_device(path, number, "backend or device_id is empty")
-    values: list[Any] = [_GUARDED.sub(r"\1\2", cell) if "'" in cell else cell or None for cell in cells]
+    values: list[Any] = [_value(cell) for cell in cells]
     try:
         values[_UPGRADING] = _FROM_CELL[cells[_UPGRADING]]
         return device_from(values)
@@ -147,6 +188,11 @@ def _device_of(path: Path, number: int, cells: Sequence[str]) -> DeviceUpgrade:
         raise _no_device(path, number, f"upgrading is {cells[_UPGRADING]!r}, not true or false") from None
     except ValueError as error:
         raise _no_device(path, number, str(error)) from error
+
+
+def _value(cell: str) -> str | None:
+    text = _GUARDED.sub(r"\1\2", cell) if "'" in cell else cell
+    return (_unescaped(text) if "\\" in text else text) or None
 
 
 def _no_device(path: Path, number: int, reason: str) -> ResultFileError:

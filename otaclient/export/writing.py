@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WrittenScan", "write"]
 
-_ROWS_AT_ONCE: Final = 1024
+_ROWS_AT_ONCE: Final = 512
 """So many are handed to the worker thread together: fewer cost more, more hold up the event loop."""
 
 

@@ -2,9 +2,10 @@
 
 A row is remembered once, by its key, and belongs to the batch of new rows of the read that saw it first. Its place in
 that batch stands for its place in the order of the listing (:mod:`otaclient.fleet.chain`), and beside it lies a short
-digest of what the row said. So a remembered device costs a key, an entry in one dictionary, and 16 bytes.
+digest of what the row said. So a remembered device costs a key, an entry in one dictionary, and 12 bytes.
 """
 
+import sys
 from array import array
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -25,6 +26,9 @@ _CONTENT: Final[dict[type[Any], Callable[[Any], Hashable]]] = {
     DeviceTask: attrgetter("vendor_status", "progress_percent", "failure", "from_version", "to_version", "updated_at"),
 }
 """What counts as a change of a row: that of its versions and its state, not of its connection."""
+_HALF: Final = 0xFFFF_FFFF
+"""What is kept of a hash: one change in four thousand million goes uncounted, and a million devices cost 4 MB less."""
+_LOWER: Final = 0 if sys.byteorder == "little" else 1
 
 
 def content_of(rows: Sequence[Any]) -> Callable[[Any], Hashable]:
@@ -57,12 +61,13 @@ class Batch:
 
     def has_changed(self, place: int, content: Hashable) -> bool:
         """Tell whether a row now says something else than at first."""
-        return self.digests is not None and self.digests[place] != hash(content)
+        return self.digests is not None and self.digests[place] != hash(content) & _HALF
 
     def remember(self, contents: Iterable[Hashable]) -> None:
         """Keep a digest of what each row said."""
-        # An array grows slowly, item by item; a list it takes at once.
-        self.digests = array("q", list(map(hash, contents)))
+        # An array grows slowly, item by item; a list it takes at once. Half of each hash is dropped in one stroke, too.
+        halves = memoryview(array("q", list(map(hash, contents)))).cast("B").cast("I")
+        self.digests = array("I", halves[_LOWER::2].tobytes())
 
 
 @attrs.frozen(eq=False)

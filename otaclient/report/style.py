@@ -41,9 +41,9 @@ a { color: inherit; }
 .good h2 { color: var(--good); }
 .bad { border-color: var(--bad); background: var(--bad-soft); }
 .bad h2, .loud { color: var(--bad); font-weight: 700; }
-.tiles { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1rem 0; padding: 0; list-style: none; max-width: none; }
-.tiles li { flex: 1 1 8rem; padding: .6rem .8rem; background: var(--soft); }
-.tiles li { border: 1px solid var(--line); border-radius: .4rem; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(7.2rem, 1fr)); gap: .6rem; }
+.tiles { margin: 1rem 0; padding: 0; list-style: none; max-width: none; }
+.tiles li { border: 1px solid var(--line); border-radius: .4rem; padding: .6rem .8rem; background: var(--soft); }
 .tiles b { display: block; font-size: 1.5rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 caption { text-align: left; padding: .2rem 0; }
@@ -82,8 +82,8 @@ svg.key { display: inline-block; vertical-align: -.1em; }
   body { max-width: none; padding: 0; font-size: 10pt; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   h2, h3 { break-after: avoid; }
-  .box, .tiles, .product, tr { break-inside: avoid; }
+  .box, .tiles, .product, section:not(.list) > table, tr { break-inside: avoid; }
+  .list > p, .list tr:nth-child(-n+2) { break-after: avoid; }
   thead { display: table-header-group; }
-  .list { break-before: page; }
 }
 """

@@ -153,7 +153,8 @@ def test_formats_hold_the_same_devices(run: Run, vendor: str) -> None:
     assert from_json == from_lines
     assert [row["device_id"] for row in from_csv] == [one["device_id"] for one in from_json]
     assert [line.split()[0] for line in table.out.splitlines()[2:]] == [one["device_id"] for one in from_json]
-    assert table.err == "5 devices (as many as --limit allows)\n"
+    sums = {"enos": "5 devices: 3 not upgrading, 2 upgrading", "iotda": "5 devices"}
+    assert table.err == f"{sums[vendor]} (as many as --limit allows)\n"
     assert len(from_json) == 5
 
 
@@ -358,9 +359,72 @@ def test_tables_on_a_terminal_fit_and_say_what_is_missing(run: Run, monkeypatch:
     """On a narrow terminal some columns are left out, and a message names them."""
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
     result = run("jobs", "list", "--backend", "iotda")
     assert all(len(line) <= 60 for line in result.out.splitlines())
-    assert result.err.startswith("no room for the columns ")
+    assert result.err.startswith("no room for: ")
+    wide = run("jobs", "list", "--backend", "iotda", "--wide")
+    assert "created" in wide.out.splitlines()[0]
+    assert "no room" not in wide.err
+    assert wide.err.endswith("\n")
+    narrow = run("backends")
+    assert all(len(line) <= 60 for line in narrow.out.splitlines())
+    assert "OTACLIENT_ENOS_FILES_ENDPOINT" in run("backends", "--wide").out
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_scan_in_a_table_ends_with_sums(run: Run) -> None:
+    """The line before the certificate says how many are being upgraded; programs get the records alone."""
+    result = run("devices", "scan", "--backend", "enos", "--format", "table")
+    found = re.fullmatch(r"700 devices: (\d+) not upgrading, (\d+) upgrading", result.err.splitlines()[0])
+    assert found is not None
+    assert int(found[1]) + int(found[2]) == DEVICES
+    assert run("devices", "scan", "--backend", "enos", "--format", "jsonl").err.startswith("certified: 700 devices")
+
+
+@pytest.mark.usefixtures("settings")
+def test_colours_on_request(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe gets none; ``FORCE_COLOR`` asks for them, and ``NO_COLOR`` wins. An error begins in red."""
+    words = ("jobs", "list", "--backend", "enos", "--limit", "3")
+    assert "\x1b" not in run(*words).out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert run(*words).out.startswith("\x1b[1mjob id")
+    assert run("jobs", "show", "--backend", "enos", "none").err.startswith("\x1b[31merror:\x1b[0m enos jobs.get: ")
+    assert "\x1b[32mpassed" in run("doctor", "--backend", "enos").out
+    assert "\x1b" not in run(*words, "--format", "json").out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in run(*words).out
+    assert run("jobs", "show", "--backend", "enos", "none").err.startswith("error: enos jobs.get: ")
+
+
+@pytest.mark.usefixtures("settings")
+def test_modules_have_names_where_the_vendor_has_modules(run: Run, emulators: Mapping[str, EmulatorServer]) -> None:
+    """``--module-name`` goes with ``--kind module``, and reaches the vendor; each mistake is a line."""
+    product = emulators["iotda"].fleet.products[0].product_id
+    where = ("--backend", "iotda", "--location", "obs://bucket/r.bin?region=cn-north-4")
+    what = ("--version", "m77", "--product", product, "--owner", "61f7e74d036aca5be29e1ed4")
+    words = ("firmware", "upload", *where, *what)
+    run(*words, "--kind", "module").refused(2, "give --module-name")
+    run(*words, "--module-name", "radio").refused(2, "--module-name 'radio' goes with --kind module, not with firmware")
+    made = run(*words, "--kind", "module", "--module-name", "radio")
+    assert made.code == 0, made
+    shown = run("firmware", "show", "--backend", "iotda", made.out.strip(), "--format", "json")
+    assert json.loads(shown.out)["extra"]["module_name"] == "radio"
+    other = ("firmware", "upload", "--backend", "enos", "--location", "x", "--version", "1", "--kind", "module")
+    run(*other, "--module-name", "radio").refused(2, "this backend has firmware without modules", "--module-name out")
+    assert "kind is module" in run(*other).err
+
+
+@pytest.mark.usefixtures("settings")
+def test_errors_speak_the_language_of_the_command(run: Run) -> None:
+    """What the library calls otherwise is told as the option, or the variable, that one types."""
+    run("firmware", "list", "--backend", "enos", "--kind", "module").refused(2, "; at a terminal, kinds is --kind")
+    run("jobs", "list", "--backend", "iotda", "--product", "x").refused(2, "products is --product, firmware_ids is")
+    words = ("firmware", "upload", "--backend", "iotda", "--location", "obs://b/x", "--version", "1")
+    assert "app_id is OTACLIENT_IOTDA_APP_ID, owner_id is --owner" in run(*words, "--product", "x").err
+    assert "product_id is --product" in run(*words, "--owner", "x").err
+    run("jobs", "tasks", "a" * 24, "--backend", "iotda", "--status", "published").refused(2, "statuses is --status")
+    run("jobs", "tasks", "a" * 24, "--backend", "iotda", "--to-version", "1").refused(2, "to_versions is --to-version")
 
 
 # --- what bad input gets ---------------------------------------------------------------------------------------------

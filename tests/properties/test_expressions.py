@@ -12,6 +12,7 @@ from otaclient.emulator import Fleet
 from otaclient.errors import InvalidQueryError
 from otaclient.models import JobKind, JobStatus
 from otaclient.queries import DeviceUpgradeQuery, FirmwareQuery, JobQuery
+from otaclient.testing import HandClock
 from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient_enos import EnosBackend, EnosConfig
 from otaclient_enos.emulator import EnosEmulator
@@ -25,7 +26,6 @@ from otaclient_enos.emulator.filters import (
     Node,
     parse,
 )
-from support.clock import HandClock
 from support.network import ScriptedTransport, session_over
 
 ANY_TEXT = st.text(min_size=1, max_size=12)

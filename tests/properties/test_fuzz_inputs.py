@@ -26,6 +26,7 @@ from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery
 from otaclient.registry import backend_plugin
 from otaclient.settings import load_config
 from otaclient.structuring import encode_json
+from otaclient.testing import HandClock
 from otaclient.transport.http import HttpRequest, HttpResponse, Sink, encode_query, http_date, retry_after_seconds
 from otaclient.transport.retry import RetryPolicy
 from otaclient.transport.session import Session
@@ -34,7 +35,6 @@ from otaclient_enos import EnosConfig
 from otaclient_enos.new_jobs import job_fields as enos_fields
 from otaclient_iotda import IotdaConfig, TokenCredentials
 from otaclient_iotda.new_jobs import job_fields as iotda_fields
-from support.clock import HandClock
 
 EXAMPLES = int(os.environ.get("OTACLIENT_FUZZ_EXAMPLES", "25"))
 FUZZ = settings(max_examples=EXAMPLES, deadline=None, print_blob=True)

@@ -17,7 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otaclient.cli.kinds import DEVICES, FIRMWARE, JOBS, TASKS
-from otaclient.cli.output import Column, Format, details, renderer
+from otaclient.cli.output import Format, details, renderer
+from otaclient.cli.screen import Screen
+from otaclient.cli.table import Column
 from otaclient.errors import OtaError, PayloadError
 from otaclient.transport.http import HttpResponse
 from otaclient.transport.tokens import Token
@@ -156,7 +158,7 @@ def check_usable(result: Any) -> None:
         fields = [field.name for field in attrs.fields(type(model))]
         columns = COLUMNS.get(type(model), (Column("backend", "backend"),)) if "backend" in fields else ()
         for chosen in [*Format] if columns else [Format.JSON, Format.CSV]:
-            lines = renderer(chosen, fields=fields, columns=columns, width=80)
+            lines = renderer(chosen, fields=fields, columns=columns, screen=Screen(width=80))
             check_printable(lines.head() + lines.block([model]) + lines.tail())
         check_printable(details(model))
 

@@ -308,7 +308,7 @@ def test_tasks_are_listed_in_every_format(run: Run, world: World) -> None:
     assert [row["device_id"] for row in rows] == [one["device_id"] for one in found]
     table = run(*words)
     assert "no room" in table.out
-    assert table.err == "5 device tasks (as many as --limit allows)\n"
+    assert table.err == "5 device tasks, all failed (as many as --limit allows)\n"
     (query,) = world.called("tasks query")[0]
     assert query == DeviceTaskQuery(job_id=JobId("j1"), statuses=["failed"], devices=["d1", "d2"])
     versions = ("--from-version", "1", "--to-version", "2")
@@ -556,6 +556,7 @@ def test_delete_of_firmware_is_asked(run: Run, world: World, answers: Callable[[
 COMMANDS = [
     (),
     ("backends",),
+    ("completion",),
     ("demo",),
     ("doctor",),
     ("emulator",),

@@ -1,7 +1,9 @@
 """The parts of the command that need neither a backend nor the network."""
 
 import asyncio
+import errno
 import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -9,6 +11,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,7 +32,7 @@ from otaclient.cli.options import (
 )
 from otaclient.cli.output import Format
 from otaclient.cli.progress import ProgressBar, error_console
-from otaclient.cli.sink import FileSink, StandardOutput, sink_for, write_file
+from otaclient.cli.sink import FileSink, StandardOutput, print_text, sink_for, write_file
 from otaclient.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -266,6 +269,96 @@ def test_pairs_gather_the_values_of_each_key() -> None:
 
 
 # --- sinks -----------------------------------------------------------------------------------------------------------
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+class FullDisk:
+    """A file that the disk takes no longer, from some call on."""
+
+    def __init__(self, file: Any, fails_at: str) -> None:
+        self._file = file
+        self._fails_at = fails_at
+
+    def __getattr__(self, name: str) -> Any:
+        def fail(*_words: Any) -> None:
+            if name == "close":
+                # The descriptor is gone all the same, as the system says of a close that fails.
+                self._file.close()
+            raise FULL
+
+        return fail if name == self._fails_at else getattr(self._file, name)
+
+    def __enter__(self) -> "FullDisk":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+@pytest.fixture
+def full_disk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every file that is opened for writing fail at one of its calls."""
+    opened = Path.open
+
+    def open_full(path: Path, mode: str = "r", *rest: Any, **options: Any) -> Any:
+        file = opened(path, mode, *rest, **options)
+        return FullDisk(file, request.param) if "w" in mode else file
+
+    monkeypatch.setattr(Path, "open", open_full)
+
+
+@pytest.mark.parametrize("full_disk", ["write", "tell", "close"], indirect=True)
+@pytest.mark.usefixtures("full_disk")
+async def test_a_full_disk_leaves_no_half_of_a_file(tmp_path: Path) -> None:
+    """Whenever the disk says that it is full, the error names the file and what to do, and the part is removed."""
+    path = tmp_path / "fleet.json"
+    with pytest.raises(OtaError, match=r"fleet.json cannot be written: No space left on device; free some room"):
+        async with sink_for(path, force=False) as sink:
+            await sink.write("[")
+    assert not any(os.scandir(tmp_path))
+
+
+def test_a_disk_that_is_full_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even the part can be made."""
+
+    def refuse(*_words: Any, **_options: Any) -> Any:
+        raise FULL
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(OtaError, match=r"fleet.json cannot be written: No space left on device"):
+        sink_for(tmp_path / "fleet.json", force=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("method", ["write_text", "replace"])
+def test_a_whole_file_that_the_disk_does_not_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """What was there stays, nothing else does, and the error names the file rather than its part."""
+    path = tmp_path / "proof.json"
+    path.write_text("old", encoding="utf-8")
+
+    def fail(part: Path, *_words: Any, **_options: Any) -> Any:
+        part.touch()
+        raise FULL
+
+    monkeypatch.setattr(Path, method, fail)
+    with pytest.raises(OtaError, match=r"proof.json cannot be written: No space left on device; free some room"):
+        write_file(path, "new", force=True)
+    assert [found.name for found in tmp_path.iterdir()] == ["proof.json"]
+    assert path.read_text(encoding="utf-8") == "old"
+
+
+def test_standard_output_on_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says what could not be written; a reader that has gone is another matter."""
+    for cause, expected in ((FULL, OtaError), (BrokenPipeError(), BrokenPipeError)):
+
+        def fail(_text: str, cause: OSError = cause) -> int:
+            raise cause
+
+        monkeypatch.setattr(sys.stdout, "write", fail)
+        with pytest.raises(expected) as caught:
+            print_text("x")
+        assert ("standard output cannot be written" in str(caught.value)) is (expected is OtaError)
 
 
 async def test_standard_output_takes_text(capsys: pytest.CaptureFixture[str]) -> None:

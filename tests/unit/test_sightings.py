@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otaclient.fleet.chain import Chain
-from otaclient.fleet.sightings import Sightings, content_of
+from otaclient.fleet.sightings import Batch, Sightings, content_of
 from otaclient.models import DeviceTask, DeviceUpgrade, TaskStatus
 
 
@@ -154,3 +154,15 @@ def test_two_chains_share_a_memory_but_not_their_order(first: str) -> None:
     assert other.match(list("efgh")).in_order
     assert one.match(list("gh")).shared == 0
     assert sightings.look(list("abcdefgh")).new("abcdefgh") == []
+
+
+@given(contents=st.lists(st.tuples(st.text(max_size=3), st.booleans()), min_size=1, max_size=30))
+def test_a_change_is_noticed(contents: list[tuple[str, bool]]) -> None:
+    """What a row said at first is known by half of a hash, which is 4 bytes a row: the same again is no change."""
+    batch = Batch()
+    assert not batch.has_changed(0, contents[0])
+    batch.remember(contents)
+    assert not any(batch.has_changed(place, content) for place, content in enumerate(contents))
+    assert all(batch.has_changed(place, (content, "new")) for place, content in enumerate(contents))
+    assert batch.digests is not None
+    assert (batch.digests.itemsize, len(batch.digests)) == (4, len(contents))
