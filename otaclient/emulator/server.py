@@ -2,10 +2,9 @@
 
 import logging
 import time
-import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 from types import TracebackType
@@ -14,6 +13,7 @@ from typing import Any, ClassVar, Final, Self
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from otaclient.emulator.answers import Answering
 from otaclient.emulator.churn import Churn
 from otaclient.emulator.clock import Clock, SystemClock
 from otaclient.emulator.control import ControlDesk
@@ -30,20 +30,15 @@ from otaclient.emulator.store import FirmwareStore
 from otaclient.emulator.traffic import Traffic
 from otaclient.models import DeviceTask, DeviceUpgrade, Firmware, Job
 
-__all__ = ["EmulatorServer", "accepts_gzip"]
+__all__ = ["EmulatorServer"]
 
 _logger = logging.getLogger(__name__)
 
 _SHUTDOWN_SECONDS: Final = 0.2
 _LARGEST_REQUEST_BYTES: Final = 16 * 1024 * 1024
-# Below this an answer fits into one network packet anyhow.
-_SMALLEST_COMPRESSED_BYTES: Final = 1400
-# The fastest level: it already makes a page of devices five times smaller.
-_COMPRESSION_LEVEL: Final = 1
-_GZIP_CONTAINER: Final = 16 + zlib.MAX_WBITS
 
 
-class EmulatorServer(ABC):
+class EmulatorServer(Answering, ABC):
     """Serves one vendor's API over a simulated fleet.
 
     ``async with`` starts it and stops it. A subclass says which routes there are, what an operation is called, and how
@@ -410,7 +405,7 @@ class EmulatorServer(ABC):
         try:
             response = await handler(request)
             noted = cut_after_bytes(request) is not None or drip_of(request) is not None
-            return await self._in_pieces(request, response) if noted else response
+            return await self.in_pieces(request, response) if noted else response
         except web.HTTPException as error:  # aiohttp's own: an unknown path or method, a body beyond the limit
             return self.no_route(request, error.status)
         except ConnectionError:  # the client has gone in the middle of its request or of the answer, which goes nowhere
@@ -418,70 +413,3 @@ class EmulatorServer(ABC):
         except Exception:
             _logger.exception("%s emulator: %s %s failed", self.vendor, request.method, request.path)
             return self.internal_error(request)
-
-    async def _in_pieces(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
-        body = response.body if isinstance(response, web.Response) else None
-        if not isinstance(body, bytes):  # none, or the handler has streamed it already
-            return response
-        headers = {name: value for name, value in response.headers.items() if name != "Content-Length"}
-        return await self.stream(request, [body], size_bytes=len(body), status=response.status, headers=headers)
-
-    def answer(
-        self,
-        request: web.Request,
-        body: bytes,
-        *,
-        status: int = HTTPStatus.OK,
-        content_type: str = "application/json;charset=UTF-8",
-        headers: Mapping[str, str] | None = None,
-    ) -> web.Response:
-        """Return an answer with this body, compressed where that pays and the client accepts it."""
-        sent = {"Content-Type": content_type, **(headers or {})}
-        if self.compress and len(body) >= _SMALLEST_COMPRESSED_BYTES and accepts_gzip(request):
-            compressor = zlib.compressobj(_COMPRESSION_LEVEL, wbits=_GZIP_CONTAINER)
-            body = compressor.compress(body) + compressor.flush()
-            sent["Content-Encoding"] = "gzip"
-        return web.Response(body=body, status=status, headers=sent)
-
-    async def stream(
-        self,
-        request: web.Request,
-        chunks: Iterable[bytes],
-        *,
-        size_bytes: int,
-        status: int = HTTPStatus.OK,
-        headers: Mapping[str, str],
-    ) -> web.StreamResponse:
-        """Send an answer whose body comes in pieces, of so many bytes in all, and return it."""
-        response = web.StreamResponse(status=status, headers=headers)
-        if is_lost(request):
-            return response  # the connection is cut soon, and nothing of this is to arrive
-        response.content_length = size_bytes
-        await response.prepare(request)
-        left, drip = cut_after_bytes(request), drip_of(request)
-        for chunk in chunks if drip is None else _split(chunks, drip.piece_bytes):
-            if drip is not None:
-                await self.clock.sleep(drip.seconds)
-            if left is not None and left < len(chunk):
-                await response.write(chunk[:left])
-                request.protocol.force_close()  # what was written before still arrives
-                return response
-            await response.write(chunk)
-            left = None if left is None else left - len(chunk)
-        await response.write_eof()
-        return response
-
-
-def _split(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    for chunk in chunks:
-        for first in range(0, len(chunk), size):
-            yield chunk[first : first + size]
-
-
-def accepts_gzip(request: web.Request) -> bool:
-    """Return whether the client says that it can read a gzip answer."""
-    for item in request.headers.get("Accept-Encoding", "").lower().split(","):
-        coding, _, parameter = item.partition(";")
-        if coding.strip() in {"gzip", "*"}:
-            return parameter.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
-    return False
