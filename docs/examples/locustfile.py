@@ -13,12 +13,14 @@ import asyncio
 import itertools
 import os
 import random
+import sys
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
 import gevent
 from locust import User, constant_throughput, events, task
+from locust.env import Environment
 
 import otaclient
 from otaclient import OtaError, load
@@ -96,8 +98,14 @@ async def _watched(coroutine: Coroutine[Any, Any, Any]) -> load.Watched:
 
 
 @events.test_start.add_listener
-def _open(**_: Any) -> None:
-    FleetUser.bridge = Bridge()
+def _open(environment: Environment, **_: Any) -> None:
+    try:
+        FleetUser.bridge = Bridge()
+    except OtaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        environment.process_exit_code = 2
+        assert environment.runner is not None
+        environment.runner.quit()
 
 
 @events.test_stop.add_listener

@@ -6,7 +6,6 @@ from otaclient.emulator.devices import DeviceTable
 from otaclient.emulator.engine import JobEngine, JobOrder
 from otaclient.emulator.fault_plan import (
     AnswerFault,
-    AtOnceCapacity,
     CutFault,
     DelayFault,
     DripFault,
@@ -15,15 +14,14 @@ from otaclient.emulator.fault_plan import (
     FailFault,
     FaultPlan,
     LoseFault,
-    PerSecondCapacity,
     PlannedFault,
-    QueueingCapacity,
     ThrottleFault,
 )
 from otaclient.emulator.faults import AtOnce, Capacity, FaultQueue, Hold, PerSecond, Queueing
 from otaclient.emulator.fleet import Fleet
 from otaclient.emulator.latency import Constant, LatencyTable, Lognormal, Uniform
 from otaclient.emulator.plan import JobPlan
+from otaclient.emulator.planned_capacity import AtOnceCapacity, PerSecondCapacity, QueueingCapacity
 from otaclient.emulator.planned_fleet import BurstTable, ChurnTable, JobTable
 from otaclient.emulator.records import FirmwareRecord, JobRecord, Product
 from otaclient.emulator.remarks import Remark

@@ -24,6 +24,7 @@ from otaclient.emulator.documents import (
 )
 from otaclient.emulator.latency import SECONDS, LatencyTable
 from otaclient.emulator.patterns import OPERATION_PATTERN, first_match
+from otaclient.emulator.planned_capacity import CAPACITY, COUNT, RETRY_AFTER, RETRY_AFTER_MEANING, CapacityTable
 from otaclient.emulator.planned_fleet import ChurnTable, JobTable
 from otaclient.emulator.shapes import DocumentError, MapOf, Number, Text, suggestion
 from otaclient.models import FrozenMap
@@ -31,8 +32,6 @@ from otaclient.models import FrozenMap
 __all__ = [
     "FAULT",
     "AnswerFault",
-    "AtOnceCapacity",
-    "CapacityTable",
     "CutFault",
     "DelayFault",
     "DripFault",
@@ -41,62 +40,13 @@ __all__ = [
     "FailFault",
     "FaultPlan",
     "LoseFault",
-    "PerSecondCapacity",
     "PlannedFault",
-    "QueueingCapacity",
     "ThrottleFault",
     "check_operation",
     "with_name",
 ]
 
-_COUNT: Final = Number(at_least=1, at_most=1_000_000_000, whole=True, example=8)
-_RETRY_AFTER: Final = Number(at_least=0, at_most=86_400, whole=True, example=2)
 _MOMENT: Final = Number(at_least=0, at_most=1_000_000_000, example=60)
-_RETRY_AFTER_MEANING: Final = "What the `Retry-After` header of the refusal says; without it, there is none."
-
-
-# --- capacity --------------------------------------------------------------------------------------------------------
-
-
-@attrs.frozen(kw_only=True)
-class _Capacity(Record):
-    limit: int = declared(_COUNT, "How many.")
-    service_seconds: float = declared(
-        SECONDS, "How long every request holds its place, besides its latency.", default=0.0
-    )
-
-
-@attrs.frozen(kw_only=True)
-class AtOnceCapacity(_Capacity):
-    """So many requests are served at once; one more is throttled."""
-
-    kind: ClassVar[str] = "at-once"
-    retry_after_seconds: int | None = declared(_RETRY_AFTER, _RETRY_AFTER_MEANING, default=None)
-
-
-@attrs.frozen(kw_only=True)
-class QueueingCapacity(_Capacity):
-    """So many requests are served at once; others wait for their turn."""
-
-    kind: ClassVar[str] = "queueing"
-
-
-@attrs.frozen(kw_only=True)
-class PerSecondCapacity(_Capacity):
-    """So many requests are accepted in each second of the emulator's clock; one more is throttled."""
-
-    kind: ClassVar[str] = "per-second"
-    retry_after_seconds: int | None = declared(_RETRY_AFTER, _RETRY_AFTER_MEANING, default=None)
-
-
-CapacityTable = AtOnceCapacity | QueueingCapacity | PerSecondCapacity
-
-_CAPACITY: Final = OneOf(
-    by="kind",
-    records=(AtOnceCapacity, QueueingCapacity, PerSecondCapacity),
-    noun="capacity",
-    example={"kind": "at-once", "limit": 8},
-)
 
 
 # --- faults ----------------------------------------------------------------------------------------------------------
@@ -123,7 +73,7 @@ class PlannedFault(Record):
         "Which share of these requests it strikes, drawn from the plan's seed.",
         default=1.0,
     )
-    times: int | None = declared(_COUNT, "How many it strikes in all; without it, no end.", default=None)
+    times: int | None = declared(COUNT, "How many it strikes in all; without it, no end.", default=None)
     after_requests: int = declared(
         Number(at_least=0, at_most=1_000_000_000, whole=True, example=100),
         "How many of these requests go unharmed first.",
@@ -193,7 +143,7 @@ class ThrottleFault(PlannedFault):
     """The request is refused as one too many, in the vendor's words."""
 
     kind: ClassVar[str] = "throttle"
-    retry_after_seconds: int | None = declared(_RETRY_AFTER, _RETRY_AFTER_MEANING, default=None)
+    retry_after_seconds: int | None = declared(RETRY_AFTER, RETRY_AFTER_MEANING, default=None)
 
 
 @attrs.frozen(kw_only=True)
@@ -293,7 +243,7 @@ class FaultPlan(Record):
         Table(record=LatencyTable), "How long the service takes.", default=LatencyTable()
     )
     capacity: CapacityTable | None = declared(  # noqa: RUF009 - a declaration, no default
-        _CAPACITY, "How much the service bears; without it, whatever comes. Tokens do not count.", default=None
+        CAPACITY, "How much the service bears; without it, whatever comes. Tokens do not count.", default=None
     )
     churn: ChurnTable | None = declared(  # noqa: RUF009 - a declaration, no default
         Table(record=ChurnTable), "Which devices come and go while somebody reads their listing.", default=None

@@ -9,8 +9,6 @@ from aiohttp import web
 from otaclient.emulator.clock import Clock
 from otaclient.emulator.fault_plan import (
     AnswerFault,
-    AtOnceCapacity,
-    CapacityTable,
     CutFault,
     DelayFault,
     DripFault,
@@ -19,7 +17,6 @@ from otaclient.emulator.fault_plan import (
     FailFault,
     FaultPlan,
     LoseFault,
-    PerSecondCapacity,
     PlannedFault,
     ThrottleFault,
     with_name,
@@ -39,6 +36,7 @@ from otaclient.emulator.faults import (
 from otaclient.emulator.latency import Latencies
 from otaclient.emulator.noise import Noise
 from otaclient.emulator.patterns import first_match
+from otaclient.emulator.planned_capacity import AtOnceCapacity, CapacityTable, PerSecondCapacity
 from otaclient.emulator.shapes import DocumentError
 
 __all__ = ["PlannedFaults", "Strikes", "Struck", "capacity_of"]

@@ -27,6 +27,13 @@ NOT_RUN: Final[dict[str, str]] = {
     ". .venv/bin/activate": _INSTALLS,
     "OTACLIENT_DOCS_UPDATE=1 ": "runs these very tests",
     "PYTHONPATH=tests python tests/adversary/measure_drift.py": "takes many minutes",
+    "A million devices": "takes a minute: tests/journeys runs it, smaller unless asked",
+    "who_runs_what.py": "reads the file of those million devices; compiled here",
+    "sh nightly.sh": "starts the command by its name: tests/journeys runs it",
+    "uvicorn ": "needs an ASGI server, and never ends: tests/journeys runs it where there is one",
+    "python open_model.py ": "tests/e2e/test_load_examples.py runs it, in a process of its own",
+    "locustfile.py": "gevent would change this very process: tests/e2e/test_load_examples.py runs it, where Locust is",
+    "locust ": "the same",
     "Before: client": "needs the vendor's client: tests/vendor_client runs it, in an environment of its own",
     "Before: all packages": "the same",
     "Before: a rollout": "the same",
@@ -39,7 +46,7 @@ NOT_RUN: Final[dict[str, str]] = {
 ENDS_WITH: Final = {"otaclient jobs watch --backend enos JOB_ID": 1}
 """In an emulator some devices fail, and then this says so."""
 
-BRINGS_ITS_OWN: Final = {"docs/tutorial.md"}
+BRINGS_ITS_OWN: Final = {"docs/guides/emulator.md", "docs/guides/nightly.md", "docs/tutorial.md"}
 """Pages that start their own emulators, and begin without settings."""
 
 GIVEN: Final = {
