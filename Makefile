@@ -45,7 +45,8 @@ picture: $(VENV)/.installed-cli
 
 # What plays thousands of scans, or runs the library in processes of their own, is run without a coverage tracer, which
 # would take most of the time.
-UNTRACED := tests/adversary tests/conformance tests/docs tests/e2e tests/journeys tests/soak \
+UNTRACED := tests/adversary tests/docs tests/e2e tests/journeys tests/soak \
+	$(filter-out %/test_backend_promises.py, $(wildcard tests/conformance/test_*.py)) \
 	tests/emulator/test_hidden_capacity.py tests/emulator/test_many_clients.py tests/unit/test_loop_watch.py
 
 test: $(VENV)/.installed-test

@@ -34,7 +34,7 @@ def lines_of(thing: griffe.Object | griffe.Alias, path: str) -> Iterator[str]:
     elif thing.is_class:
         bases = ", ".join(map(str, thing.bases))
         yield f"class {path}({bases})"
-        for name, member in sorted(thing.members.items()):
+        for name, member in sorted(thing.all_members.items()):
             if name == "__init__" or not name.startswith("_"):
                 yield from lines_of(member, f"{path}.{name}")
     elif thing.is_function:

@@ -53,6 +53,15 @@ def certified(
 
 PAGINGS = st.sampled_from([PAGES, MARKERS])
 RATE = st.sampled_from([0.0, 0.2, 1.0, 4.0])
+Burst = tuple[float, str, float]
+
+
+def tenfold_once(bursts: list[Burst]) -> tuple[Burst, ...]:
+    """Return bursts of which one at most makes ten rows of each: two make a hundred, and take most of all the time."""
+    largest = [burst for burst in bursts if burst[2] == 9.0][:1]
+    return tuple(burst if burst[2] < 9.0 or burst in largest else (*burst[:2], 1.0) for burst in bursts)
+
+
 BURSTS = st.lists(
     st.tuples(
         st.floats(0, 8),
@@ -60,7 +69,7 @@ BURSTS = st.lists(
         st.sampled_from([0.05, 0.3, 1.0, 9.0]),
     ),
     max_size=2,
-).map(tuple)
+).map(tenfold_once)
 ORDERED = st.builds(
     Drift, leave=RATE, join=RATE, join_at=st.sampled_from(["head", "tail", "any"]), rejoin=RATE, bursts=BURSTS
 )

@@ -126,7 +126,7 @@ def search_before_the_lag(patch: Patch) -> None:
 
 def take_lost_for_refused(patch: Patch) -> None:
     """An unclear answer is raised as the failure that it looks like."""
-    patch.setattr(session, "_unclear", lambda _request, _failure: None)
+    patch.setattr(session, "unclear_error", lambda _request, _failure: None)
 
 
 def take_a_gateway_for_a_refusal(patch: Patch) -> None:
