@@ -16,6 +16,7 @@ pytest_plugins = ["otaclient.testing.pytest_plugin", "support.loop_plugin"]
 
 # Shared machines stall now and then: an example that takes long is no failure.
 settings.register_profile("ci", deadline=None, print_blob=True)
+settings.register_profile("few", parent=settings.get_profile("ci"), max_examples=20)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
