@@ -204,6 +204,7 @@ class CertifiedMarkerWalk:
             self._findings.note(Doubt.REPEATED)
         if not on_marker and not match.joins:
             if not facts.rows or not self._findings.is_spent:
+                self._chain.refuse(keys)
                 # On its own marker the next read is joined without a shared row, so a gap closes with one read.
                 self._repairing = True
                 self._restart(self._marker)
@@ -251,6 +252,7 @@ class CertifiedMarkerWalk:
             self._findings.note(Doubt.REPEATED)
         on_marker = window.offset == 0 and window.marker == self._head_marker
         if not on_marker and len(self._head_keys.intersection(keys)) < SAFE_JOIN_ROWS and not self._findings.is_spent:
+            self._chain.refuse(keys)
             self._restart(self._head_marker)
             return False
         self._chain.add(keys, at_head=True, closing=True)

@@ -268,6 +268,7 @@ class CertifiedPageWalk:
         is_behind = match.is_behind and self._pace.back > 0 and not read.is_end
         if match.repeated or not (match.joins or is_behind or window.number == 1):
             if not self._findings.is_spent:
+                self._chain.refuse(read.keys)
                 self._tickets.drop_all()
                 self._pace.missed()
                 self._covered = self._reached

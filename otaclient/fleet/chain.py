@@ -7,7 +7,9 @@ is in it, or behind all of it. When a joined read reaches the end, nothing is be
 holds as long as two rows keep their order whenever both are listed, which is watched here along the whole chain.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 
 import attrs
@@ -18,6 +20,8 @@ __all__ = ["SAFE_JOIN_ROWS", "Chain", "Match"]
 
 # One shared row proves as much as two; two in the same order also show that the order held between the reads.
 SAFE_JOIN_ROWS = 2
+# So many of the latest reads that did not join are held against those that come: enough for every repair of one gap.
+_REFUSED_READS = 16
 
 
 @attrs.frozen
@@ -32,7 +36,7 @@ class Match:
     leading: int
     """How many new rows come before the first of those."""
     in_order: bool
-    """Whether those stand in the order in which they are known."""
+    """Whether those stand in the order in which they are known, also from reads that did not join."""
     repeated: bool
     """Whether a key comes twice: then the read joins nothing."""
     tail_known: bool
@@ -72,6 +76,7 @@ class Chain:
         self._size = 0
         self._frontier = 0  # the lowest rank in the read that reached farthest
         self._anchor = 0  # the lowest rank in the last read that was joined, which the next one has to meet
+        self._refused: deque[dict[str, int]] = deque(maxlen=_REFUSED_READS)
         self._settled = 0
 
     @property
@@ -97,10 +102,17 @@ class Chain:
             shared=len(known),
             at_anchor=len(recent),
             leading=recent[0][1] - recent[0][0] if recent else 0,
-            in_order=all(before <= behind for (_, before), (_, behind) in pairwise(known)),
+            in_order=all(before <= behind for (_, before), (_, behind) in pairwise(known))
+            and not any(map(partial(_in_another_order, keys), self._refused)),
             repeated=self._sightings.look(keys).repeated,
             tail_known=bool(tail) and [place for place, _ in known[-len(tail) :]] == list(tail),
         )
+
+    def refuse(self, keys: Sequence[str]) -> None:
+        """Take in that a read does not join: its rows do not count, but the order in which it showed them does."""
+        places = {key: place for place, key in enumerate(keys)}
+        if len(places) == len(keys):  # a read in which a row comes twice says nothing of an order
+            self._refused.append(places)
 
     def add(self, keys: Sequence[str], *, at_head: bool = False, closing: bool = False) -> None:
         """Take in a joined read; one that begins at row 0, or behind such a one, is ``at_head``.
@@ -174,3 +186,9 @@ class Chain:
         look = self._beside.look(list(ranked))
         look.fresh.ranks = list(ranked.values())
         self._beside.settle(look, keep=keep)
+
+
+def _in_another_order(keys: Sequence[str], places: Mapping[str, int]) -> bool:
+    """Tell whether rows stand otherwise than they stood in another read."""
+    shared = [places[key] for key in keys if key in places]
+    return any(before > behind for before, behind in pairwise(shared))

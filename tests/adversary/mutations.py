@@ -366,12 +366,24 @@ MUTATIONS: tuple[Mutation, ...] = (
     # --- the order, and the closing reads ----------------------------------------------------------------------------
     _changed(
         Rule.ORDER, _CHAIN, "a contradiction is ignored",
-        "in_order=all(before <= behind for (_, before), (_, behind) in pairwise(known)),", "in_order=True,",
+        "in_order=all(before <= behind for (_, before), (_, behind) in pairwise(known))", "in_order=True",
     ),
     _changed(
         Rule.ORDER, _CHAIN, "a contradiction is ignored but with the read before",
-        "in_order=all(before <= behind for (_, before), (_, behind) in pairwise(known)),",
-        "in_order=all(a <= b for a, b in pairwise(rank for _, rank in known if rank >= self._frontier)),",
+        "in_order=all(before <= behind for (_, before), (_, behind) in pairwise(known))",
+        "in_order=all(a <= b for a, b in pairwise(rank for _, rank in known if rank >= self._frontier))",
+    ),
+    _changed(
+        Rule.ORDER, _CHAIN, "a read that did not join contradicts nothing",
+        "            and not any(map(partial(_in_another_order, keys), self._refused)),", ",",
+    ),
+    _changed(
+        Rule.ORDER, _PAGES, "a read that did not join is forgotten",
+        "self._chain.refuse(read.keys)\n", "\n",
+    ),
+    _changed(
+        Rule.ORDER, _MARKERS, "an offset that did not join is forgotten",
+        "self._chain.refuse(keys)\n                # On its own", "# On its own",
     ),
     _changed(
         Rule.ORDER, _CHAIN, "ranks begin anew with every read",

@@ -79,3 +79,16 @@ async def test_a_small_memory_does_not_tell_of_devices_twice(join: float) -> Non
             keys = [upgrade.device_key async for upgrade in running]
     assert running.certificate.verdict == "certified"
     assert len(keys) == len(set(keys))
+
+
+async def test_a_read_that_did_not_join_contradicts_too() -> None:
+    """Devices leave faster than reads overlap; what the read behind the gap shows in another order, a repair shows."""
+    fleet = Fleet.generate(devices=231, jobs=0)
+    fleet.start_churn(Churn(seed=2_356_554_356, jump=0.5, jump_to="any", leave=5.0))
+    async with behind(Adversary(2_356_554_356), "enos", fleet) as backend:
+        async with scan([(backend, DeviceUpgradeQuery())], concurrency=1) as running:
+            keys = [upgrade.device_key async for upgrade in running]
+    assert keys
+    assert running.certificate.repairs == 1
+    assert running.certificate.verdict == "uncertain"
+    assert [reason.partition(":")[0] for reason in running.certificate.reasons] == ["contradiction"]

@@ -403,6 +403,18 @@ def contradictions_are_said_in_every_phase(code: Any) -> None:
 
         assert "ORDER" in follow(code, paging, falling(190), change=old).doubts
 
+    def turn(number: int, _window: Window, found: Listing, facts: PageFacts) -> tuple[Listing, PageFacts]:
+        return (found[::-1] if number == 3 else found), facts
+
+    # Rows above the third read leave before it: it joins nothing, and is read again in the right order.
+    for paging, above in ((PAGES, slice(42, 56)), (MARKERS, slice(22, 36))):
+
+        def leave(number: int, listed: Listing, above: slice = above) -> None:
+            if number == 3:
+                del listed[above]
+
+        assert "ORDER" in follow(code, paging, falling(190), before=leave, change=turn).doubts
+
 
 def growth_at_the_head_is_followed_or_said(code: Any) -> None:
     """New rows at the head are read until known ones come, closing reads are joined, and there is an end to them."""

@@ -41,6 +41,17 @@ def test_another_order_contradicts() -> None:
     assert not chain_of("abcd", "cdef").match("efa").in_order
 
 
+def test_the_order_of_a_read_that_did_not_join_counts() -> None:
+    """Its rows are read again, but what it showed was so at some moment."""
+    chain = chain_of("abcd")
+    chain.refuse("ghij")
+    chain.add("cdefgh")
+    assert chain.match("ghij").in_order
+    assert not chain.match("ghxji").in_order
+    chain.refuse("xx")
+    assert chain.match("x").in_order
+
+
 def test_a_key_twice_in_one_read_joins_nothing() -> None:
     """A read that repeats a row is no window of the listing."""
     match = chain_of("abcd").match("ccde")
