@@ -565,7 +565,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     _changed(
         Rule.BUDGET, _PAGES, "gaps are closed for ever",
-        "if not self._findings.is_spent:\n                self._tickets", "if True:\n                self._tickets",
+        "if not self._findings.is_spent:\n                self._chain", "if True:\n                self._chain",
     ),
     _changed(
         Rule.BUDGET, _MARKERS, "a gap beyond the budget is no doubt",
