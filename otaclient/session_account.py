@@ -1,11 +1,12 @@
 """Whom the operations of one client act for, and what all its repositories do alike with requests and answers."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, ClassVar, Self, TypeVar
 
 import attrs
 
 from otaclient.errors import ApiError, DeadlineExceededError, InvalidQueryError, RequestNotSentError
+from otaclient.models import JobProgress
 from otaclient.paging import Paged
 from otaclient.reads import ReadSource
 from otaclient.session_reads import concerning
@@ -13,6 +14,7 @@ from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient.transport.retry import RetryPolicy
 from otaclient.transport.session import Session
 from otaclient.transport.settling import WriteLag
+from otaclient.watching import Reading, wait_for_job, watch_job
 
 __all__ = ["SessionAccount", "check_kind"]
 
@@ -62,6 +64,36 @@ class SessionAccount:
             identity: Who asks, and what: a cursor of another identity means nothing here, and is refused.
         """
         return Paged(source, backend=self.name, query=identity, settle=self.settle)
+
+    def watch(self, read: Reading, *, interval_seconds: float) -> AsyncIterator[JobProgress]:
+        """Return a job's progress as it changes, until its final state; see :func:`otaclient.watching.watch_job`."""
+        return watch_job(
+            read,
+            interval_seconds=interval_seconds,
+            read_lag_seconds=self.lag.seconds,
+            clock=self.session.clock,
+            roll=self.session.roll,
+        )
+
+    async def wait(
+        self,
+        read: Reading,
+        *,
+        read_failures: Callable[[], Awaitable[Mapping[str, int]]],
+        timeout_seconds: float | None,
+        interval_seconds: float,
+    ) -> JobProgress:
+        """Return a job's final progress; see :func:`otaclient.watching.wait_for_job`."""
+        with concerning("jobs.wait", self.label):
+            return await wait_for_job(
+                read,
+                read_failures=read_failures,
+                timeout_seconds=timeout_seconds,
+                interval_seconds=interval_seconds,
+                read_lag_seconds=self.lag.seconds,
+                clock=self.session.clock,
+                roll=self.session.roll,
+            )
 
     def build(self, operation: str, builder: Callable[..., _P], /, *arguments: Any, **options: Any) -> _P:
         """Return what a pure function makes of arguments; its errors say which operation of which client they stop."""

@@ -10,7 +10,7 @@ from otaclient.errors import DeadlineExceededError, InvalidQueryError
 from otaclient.models import FrozenMap, JobProgress, JobStatus
 from otaclient.transport.clock import Clock
 
-__all__ = ["FINAL_STATUSES", "is_step_back", "wait_for_job", "watch_job"]
+__all__ = ["FINAL_STATUSES", "Reading", "is_step_back", "wait_for_job", "watch_job"]
 
 FINAL_STATUSES = frozenset({JobStatus.SUCCEEDED, JobStatus.PARTIALLY_SUCCEEDED, JobStatus.FAILED, JobStatus.STOPPED})
 """After one of these a job does nothing more by itself."""

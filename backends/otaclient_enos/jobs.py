@@ -17,9 +17,8 @@ from otaclient.reads import PageFacts, PageWindow, RawPage
 from otaclient.session_reads import concerning
 from otaclient.transport.retry import RetryPolicy
 from otaclient.unsupported import UnsupportedJobs
-from otaclient.watching import wait_for_job, watch_job
 from otaclient_enos import requests, write_requests
-from otaclient_enos.account import NAME, READ_LAG_SECONDS, Account
+from otaclient_enos.account import NAME, Account
 from otaclient_enos.commands import carry_out
 from otaclient_enos.firmware import EnosFirmware
 from otaclient_enos.job_names import fingerprint_in, query_by_fingerprint
@@ -250,13 +249,7 @@ class EnosJobs(UnsupportedJobs):
         """
         account = self._account
         account.build("jobs.progress", requests.get_job, account.organisation, job_id)
-        return watch_job(
-            partial(self.progress, job_id),
-            interval_seconds=interval_seconds,
-            read_lag_seconds=READ_LAG_SECONDS,
-            clock=account.session.clock,
-            roll=account.session.roll,
-        )
+        return account.watch(partial(self.progress, job_id), interval_seconds=interval_seconds)
 
     async def wait(self, job_id: JobId | str, /, *, timeout_seconds: float | None = None) -> JobProgress:
         """Wait for a job's final state and return it, with its failed devices by reason.
@@ -270,17 +263,12 @@ class EnosJobs(UnsupportedJobs):
             NotFoundError: No such job (code 24404).
             InvalidQueryError: The identifier cannot be right; nothing was sent.
         """
-        account = self._account
-        with concerning("jobs.wait", account.label):
-            return await wait_for_job(
-                partial(self.progress, job_id),
-                read_failures=partial(self._reasons, job_id),
-                timeout_seconds=timeout_seconds,
-                interval_seconds=POLL_SECONDS,
-                read_lag_seconds=READ_LAG_SECONDS,
-                clock=account.session.clock,
-                roll=account.session.roll,
-            )
+        return await self._account.wait(
+            partial(self.progress, job_id),
+            read_failures=partial(self._reasons, job_id),
+            timeout_seconds=timeout_seconds,
+            interval_seconds=POLL_SECONDS,
+        )
 
     async def _counts(self, job_id: JobId) -> TaskCounts:
         """Return how many tasks are in which status: of a small job by reading them, of a large one by their totals."""

@@ -17,9 +17,8 @@ from otaclient.queries import DeviceTaskQuery, JobQuery
 from otaclient.session_reads import concerning
 from otaclient.transport.retry import RetryPolicy
 from otaclient.unsupported import UnsupportedJobs
-from otaclient.watching import wait_for_job, watch_job
 from otaclient_iotda import requests, write_requests
-from otaclient_iotda.account import NAME, READ_LAG_SECONDS, Account
+from otaclient_iotda.account import NAME, Account
 from otaclient_iotda.commands import act, carry_out
 from otaclient_iotda.firmware import IotdaFirmware
 from otaclient_iotda.job_names import fingerprint_in
@@ -269,13 +268,7 @@ class IotdaJobs(UnsupportedJobs):
         """
         account = self._account
         account.build("jobs.progress", requests.get_task, account.project_id, job_id)
-        return watch_job(
-            partial(self.progress, job_id),
-            interval_seconds=interval_seconds,
-            read_lag_seconds=READ_LAG_SECONDS,
-            clock=account.session.clock,
-            roll=account.session.roll,
-        )
+        return account.watch(partial(self.progress, job_id), interval_seconds=interval_seconds)
 
     async def wait(self, job_id: JobId | str, /, *, timeout_seconds: float | None = None) -> JobProgress:
         """Wait for a job's final state and return it, with its failed devices by reason.
@@ -289,17 +282,12 @@ class IotdaJobs(UnsupportedJobs):
             NotFoundError: No such task in this project (HTTP status 404).
             InvalidQueryError: The identifier cannot be right; nothing was sent.
         """
-        account = self._account
-        with concerning("jobs.wait", account.label):
-            return await wait_for_job(
-                partial(self.progress, job_id),
-                read_failures=partial(self._reasons, job_id),
-                timeout_seconds=timeout_seconds,
-                interval_seconds=POLL_SECONDS,
-                read_lag_seconds=READ_LAG_SECONDS,
-                clock=account.session.clock,
-                roll=account.session.roll,
-            )
+        return await self._account.wait(
+            partial(self.progress, job_id),
+            read_failures=partial(self._reasons, job_id),
+            timeout_seconds=timeout_seconds,
+            interval_seconds=POLL_SECONDS,
+        )
 
     async def _kind_for(self, job: NewJob, *, gateway_mode: bool, deadline: float) -> FirmwareKind:
         packages = [await self._firmware.read(firmware_id, deadline=deadline) for firmware_id in job.firmware_ids]

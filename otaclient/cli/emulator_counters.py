@@ -57,8 +57,8 @@ class LiveCounters:
             f"{traffic.requests_per_second():,.0f} requests/s",
             f"{counts.in_flight:,} in flight",
             f"{counts.requests:,} in all",
-            f"p50 {_milliseconds(times.percentile(0.5))}",
-            f"p99 {_milliseconds(times.percentile(0.99))}",
+            f"p50 {_milliseconds(times.percentile(50))}",
+            f"p99 {_milliseconds(times.percentile(99))}",
             *_named("answers", counts.statuses),
             *_named("faults", counts.struck),
         ]
@@ -70,8 +70,8 @@ class LiveCounters:
         lines = [_sum(counts)]
         lines += [f"{name}: {text}" for name, text in _details(counts, self._emulator.served) if text]
         if times.count:
-            share = [f"p{name} {_milliseconds(times.percentile(at))}" for name, at in (("50", 0.5), ("99", 0.99))]
-            lines.append(f"answered within: {', '.join(share)}, longest {_milliseconds(times.max_seconds)}")
+            within = [f"p{percent} {_milliseconds(times.percentile(percent))}" for percent in (50, 99)]
+            lines.append(f"answered within: {', '.join(within)}, longest {_milliseconds(times.largest_seconds)}")
         return lines
 
 
@@ -97,5 +97,5 @@ def _listed(counts: Mapping[int, int] | Mapping[str, int]) -> str:
     return ", ".join(f"{name}: {count:,}" for name, count in counts.items())
 
 
-def _milliseconds(seconds: float) -> str:
-    return f"{seconds * 1000:,.1f} ms"
+def _milliseconds(seconds: float | None) -> str:
+    return f"{(seconds or 0.0) * 1000:,.1f} ms"

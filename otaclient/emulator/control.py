@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from otaclient.emulator.documents import document_from_json, document_from_toml
+from otaclient.emulator.documents import document_from_json, document_from_toml, not_utf8
 from otaclient.emulator.fault_plan import FAULT, FaultPlan, PlannedFault
 from otaclient.emulator.planned_faults import Strikes
 from otaclient.emulator.shapes import DocumentError
@@ -202,12 +202,7 @@ async def _document(request: web.Request) -> Any:
     try:
         return document_from_toml(body.decode())
     except UnicodeDecodeError as error:
-        raise DocumentError(
-            key="",
-            found=f"cannot be read: {error.reason} at byte {error.start}",
-            rule="it must be text in UTF-8",
-            remedy="save it as UTF-8",
-        ) from None
+        raise not_utf8(error) from None
 
 
 def _listed() -> dict[str, Mapping[str, str]]:

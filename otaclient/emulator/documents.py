@@ -26,6 +26,7 @@ __all__ = [
     "document_from_json",
     "document_from_toml",
     "in_document",
+    "not_utf8",
     "record_in",
     "record_schema",
     "summary",
@@ -264,6 +265,16 @@ def document_from_json(text: str | bytes) -> Any:
         raise _unreadable("JSON", str(error)) from None
     except RecursionError:
         raise _unreadable("JSON", "it is nested too deeply") from None
+
+
+def not_utf8(error: UnicodeDecodeError) -> DocumentError:
+    """Return the error of what should hold a document and is no text."""
+    return DocumentError(
+        key="",
+        found=f"cannot be read: {error.reason} at byte {error.start}",
+        rule="it must be text in UTF-8",
+        remedy="save it as UTF-8",
+    )
 
 
 def _unreadable(language: str, reason: str) -> DocumentError:

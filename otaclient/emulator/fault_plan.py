@@ -19,6 +19,7 @@ from otaclient.emulator.documents import (
     declared,
     document_from_toml,
     in_document,
+    not_utf8,
     record_in,
     record_schema,
 )
@@ -300,13 +301,7 @@ class FaultPlan(Record):
         except DocumentError as error:
             raise error.of(str(path)) from None
         except UnicodeDecodeError as error:
-            raise DocumentError(
-                key="",
-                found=f"cannot be read: {error.reason} at byte {error.start}",
-                rule="it must be text in UTF-8",
-                remedy="save it as UTF-8",
-                source=str(path),
-            ) from None
+            raise not_utf8(error).of(str(path)) from None
 
     def document(self) -> dict[str, Any]:
         """Return the plan as a document, without what may be left out."""

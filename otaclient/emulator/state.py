@@ -1,16 +1,19 @@
 """What an emulator has done so far, as numbers that add up: for the control API and for the command's counters."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from otaclient.emulator.fault_plan import FAULT
 from otaclient.emulator.planned_faults import Strikes
+from otaclient.histogram import Histogram
 
 if TYPE_CHECKING:
     from otaclient.emulator.server import EmulatorServer
 
-__all__ = ["Counts", "counts_of", "state_of", "strikes_state"]
+__all__ = ["Counts", "counts_of", "state_of", "strikes_state", "times_state"]
+
+_PERCENTILES: Final = {"p50_seconds": 50, "p90_seconds": 90, "p99_seconds": 99, "p999_seconds": 99.9}
 
 
 @attrs.frozen(kw_only=True)
@@ -68,10 +71,17 @@ def state_of(emulator: "EmulatorServer") -> dict[str, Any]:
         "faults": [strikes_state(strikes, now_ms) for strikes in emulator.planned.strikes],
         "faults_queued_by_tests": len(emulator.faults),
         "latency": {
-            "all": traffic.all_latencies().summary(),
-            "by_operation": {name: times.summary() for name, times in sorted(traffic.latencies.items())},
+            "all": times_state(traffic.all_latencies()),
+            "by_operation": {name: times_state(times) for name, times in sorted(traffic.latencies.items())},
         },
     }
+
+
+def times_state(times: Histogram) -> dict[str, Any]:
+    """Return how many times there are, and their mean, some percentiles and the longest; 0 where there is none."""
+    shown = {name: times.percentile(percent) or 0.0 for name, percent in _PERCENTILES.items()}
+    seconds = {"mean_seconds": times.mean or 0.0, **shown, "max_seconds": times.largest_seconds}
+    return {"count": times.count, **{name: round(value, 6) for name, value in seconds.items()}}
 
 
 def strikes_state(strikes: Strikes, now_ms: int) -> dict[str, Any]:

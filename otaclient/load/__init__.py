@@ -14,9 +14,9 @@
         print(await test.run())
 """
 
+from otaclient.histogram import RELATIVE_ERROR, Histogram
 from otaclient.load.arrivals import Arrivals, Step
 from otaclient.load.bare import bare_session, open_bare
-from otaclient.load.histogram import RELATIVE_ERROR, Histogram
 from otaclient.load.open_model import Call, OpenModel, Operation
 from otaclient.load.report import TOLERATED_LAG_SECONDS, Failures, OperationReport, Report
 from otaclient.load.results import CallResult, write_lines

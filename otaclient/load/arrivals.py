@@ -2,29 +2,34 @@
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import attrs
 
 from otaclient.errors import ConfigurationError
 
-__all__ = ["Arrivals", "Step"]
+__all__ = ["Arrivals", "Step", "above_zero"]
 
 
-def _above_zero(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (is_number and 0 < value < math.inf):
-        raise ConfigurationError(f"{field.name} is {value!r}: it must be a finite number above 0")
+def above_zero(of: str = "") -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
+    """Return the validator of a field that holds a finite number above 0; errors begin with whose field it is."""
+
+    def check(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (is_number and 0 < value < math.inf):
+            raise ConfigurationError(f"{of}{field.name} is {value!r}: it must be a finite number above 0")
+
+    return check
 
 
 @attrs.frozen
 class Step:
     """A part of a load test in which the rate stays the same."""
 
-    rate: float = attrs.field(validator=_above_zero)
+    rate: float = attrs.field(validator=above_zero())
     """Calls a second."""
-    seconds: float = attrs.field(validator=_above_zero)
+    seconds: float = attrs.field(validator=above_zero())
 
 
 @attrs.frozen

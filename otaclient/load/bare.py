@@ -75,8 +75,7 @@ async def open_bare(
         transport=transport,
         session=session,
         timeout_seconds=timeout_seconds,
-        retry=RetryPolicy.none(),
-        limits=Limits.unlimited(),
+        limits=Limits.unlimited(),  # also of the connections in the pool
         on_event=on_event,
     )
     async with plugin.open(config, bare_session(opened)) as backend:

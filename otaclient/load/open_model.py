@@ -10,7 +10,7 @@ import attrs
 
 from otaclient.errors import ConfigurationError, OtaError
 from otaclient.events import deliver
-from otaclient.load.arrivals import Arrivals
+from otaclient.load.arrivals import Arrivals, above_zero
 from otaclient.load.report import OperationReport, Report
 from otaclient.load.results import CallResult
 from otaclient.load.watching import Watched, watched
@@ -29,12 +29,6 @@ def _not_empty(_instance: Any, _field: "attrs.Attribute[Any]", value: Any) -> No
         raise ConfigurationError(f"the name of an operation is {value!r}: give a text, such as 'jobs.get'")
 
 
-def _positive(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (is_number and 0 < value < float("inf")):
-        raise ConfigurationError(f"an operation's {field.name} is {value!r}: it must be a finite number above 0")
-
-
 def _count(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
     if not (type(value) is int and value >= 1):
         raise ConfigurationError(f"an operation's {field.name} is {value!r}: it must be a whole number from 1 up")
@@ -48,7 +42,7 @@ class Operation:
     """What the report calls it."""
     call: Call
     """Makes one call, such as ``lambda draws: enos.jobs.get(draws.choice(job_ids))``."""
-    weight: float = attrs.field(default=1, kw_only=True, validator=_positive)
+    weight: float = attrs.field(default=1, kw_only=True, validator=above_zero("an operation's "))
     """How often it comes, in proportion to the weights of the others."""
     requests: int = attrs.field(default=1, kw_only=True, validator=_count)
     """How many requests a call may make; a further one is refused before it is sent."""

@@ -7,7 +7,7 @@ import attrs
 
 from otaclient.errors import ConfigurationError
 from otaclient.events import AttemptFinished
-from otaclient.load.histogram import Histogram
+from otaclient.histogram import Histogram
 from otaclient.load.results import CallResult
 
 __all__ = ["TOLERATED_LAG_SECONDS", "Failures", "OperationReport", "Report"]

@@ -9,7 +9,6 @@ import attrs
 
 from otaclient.endpoint import is_on_this_machine, warn_of_insecurity
 from otaclient.errors import (
-    AuthenticationError,
     ConfigurationError,
     DeadlineExceededError,
     OtaError,
@@ -355,8 +354,7 @@ class Session:
     def _learn(self, exchange: Exchange, outcome: _Outcome, started_at: float) -> None:
         """Let the limiter learn from a good or a throttled answer; other failures may come sooner, or much later."""
         failure = outcome.failure
-        is_refused = failure is not None and isinstance(failure.error, AuthenticationError)
-        if failure is not None and outcome.response is not None and is_refused and self._dialect.signs_time:
+        if failure is not None and outcome.response is not None and self._dialect.signs_time:
             outcome.failure = compared_with_clock(failure, outcome.response, self.clock, signed_at=started_at)
         throttled = failure is not None and failure.remedy is Remedy.SLOW_DOWN
         # How long a streamed body takes depends on its size, and on whoever takes it in.

@@ -5,6 +5,7 @@ from typing import Final
 
 import attrs
 
+from otaclient.errors import AuthenticationError
 from otaclient.transport.clock import Clock
 from otaclient.transport.http import HttpResponse, http_date
 from otaclient.transport.retry import Failure, Remedy
@@ -67,7 +68,7 @@ class CorrectedClock:
 
 
 def compared_with_clock(failure: Failure, response: HttpResponse, clock: Clock, *, signed_at: float) -> Failure:
-    """Let the error of a refused signature say that this machine's clock is off, if it is.
+    """Let the error of a refused signature say that this machine's clock is off, if it is; others stay as they are.
 
     Args:
         failure: What the vendor refused.
@@ -78,6 +79,8 @@ def compared_with_clock(failure: Failure, response: HttpResponse, clock: Clock, 
     Returns:
         The failure; one that another attempt helps against, where the clock was put right.
     """
+    if not isinstance(failure.error, AuthenticationError):
+        return failure
     # Another call may have put it right since this one was signed.
     skew = clock.corrected_since(signed_at) if isinstance(clock, CorrectedClock) else None
     if skew is None:

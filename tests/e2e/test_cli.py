@@ -1,6 +1,5 @@
 """The ``otaclient`` command against both emulators, over real HTTP: what it prints, and how it ends."""
 
-import asyncio
 import csv
 import io
 import json
@@ -10,7 +9,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from otaclient.cli.progress import ProgressBar
 from otaclient.emulator import EmulatorServer, Fleet
 from otaclient.fleet.ledger import Verdict
 from otaclient.fleet.running_scan import Scan
+from support.command_line import emptied, served_aside
 
 VENDORS = ("enos", "iotda")
 DEVICES = 700
@@ -63,28 +62,14 @@ Run = Callable[..., Result]
 def emulators() -> Iterator[Mapping[str, EmulatorServer]]:
     """Both emulators on a thread of their own: the command brings its own event loop."""
     servers = {name: emulator_class(name)(Fleet.generate(devices=DEVICES, seed=11)) for name in VENDORS}
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    for server in servers.values():
-        asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
-    yield servers
-    for server in servers.values():
-        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
-    loop.close()
+    with served_aside(*servers.values()):
+        yield servers
 
 
 @pytest.fixture
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Work in an empty folder, without settings."""
-    for name in list(os.environ):
-        if name.startswith("OTACLIENT_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.chdir(tmp_path)
+    emptied(monkeypatch, tmp_path)
     return tmp_path
 
 

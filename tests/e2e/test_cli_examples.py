@@ -2,11 +2,9 @@
 
 import asyncio
 import io
-import os
 import re
 import shlex
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from otaclient.cli import main
 from otaclient.cli.app import app
 from otaclient.cli.emulator import emulator_class
 from otaclient.emulator import EmulatorServer, Fleet, JobPlan
+from support.command_line import emptied, loop_aside
 
 SPACE = "61f7e74d036aca5be29e1ed4"
 DEVICES = 60
@@ -146,13 +145,8 @@ class Stage:
 @pytest.fixture(scope="module")
 def loop() -> Iterator[asyncio.AbstractEventLoop]:
     """A loop on a thread of its own: the command brings its own."""
-    running = asyncio.new_event_loop()
-    thread = threading.Thread(target=running.run_forever)
-    thread.start()
-    yield running
-    running.call_soon_threadsafe(running.stop)
-    thread.join(10)
-    running.close()
+    with loop_aside() as running:
+        yield running
 
 
 Staged = Callable[[str], Stage]
@@ -166,11 +160,7 @@ def staged(
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Staged]:
     """Prepare a stage for an example, in an empty folder, with somebody who says yes at the terminal."""
-    for name in [name for name in os.environ if name.startswith("OTACLIENT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.chdir(tmp_path)
+    emptied(monkeypatch, tmp_path, columns=80)
     stages: list[Stage] = []
 
     def prepare(call: str) -> Stage:

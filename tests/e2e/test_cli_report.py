@@ -10,7 +10,6 @@ import re
 import resource
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +26,7 @@ from otaclient.cli.emulator import emulator as run_emulator
 from otaclient.cli.emulator import emulator_class
 from otaclient.cli.report import report
 from otaclient.emulator import EmulatorServer, Fleet
+from support.command_line import emptied, served_aside
 from support.exports import CERTIFICATE, UNCERTAIN, device, written
 
 DEVICES = 600
@@ -66,15 +66,8 @@ Run = Callable[..., Result]
 def emulator() -> Iterator[EmulatorServer]:
     """An emulator on a thread of its own: the command brings its own event loop."""
     server = emulator_class("enos")(Fleet.generate(devices=DEVICES, seed=11))
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
-    yield server
-    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
-    loop.close()
+    with served_aside(server):
+        yield server
 
 
 @pytest.fixture
@@ -82,14 +75,10 @@ def run(
     tmp_path: Path, emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Run:
     """Run the command in an empty folder, with the emulator as the only backend that has settings."""
-    for name in [name for name in os.environ if name.startswith("OTACLIENT_")]:
-        monkeypatch.delenv(name)
+    emptied(monkeypatch, tmp_path)
     for name, value in emulator.environment().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
-    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("ARROW_DEFAULT_MEMORY_POOL", "system")
-    monkeypatch.chdir(tmp_path)
 
     def call(*words: str) -> Result:
         capsys.readouterr()

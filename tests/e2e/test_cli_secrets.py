@@ -1,9 +1,7 @@
 """The command and secrets: none is printed, none is asked for where a shell's history keeps it."""
 
-import asyncio
 import json
 import os
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
@@ -21,6 +19,7 @@ from otaclient.registry import backend_plugin
 from otaclient.settings import settings_of, variable_name
 from otaclient_iotda.emulator.auth import AccessKey, IamUser
 from support.canaries import Canaries, logged
+from support.command_line import served_aside
 from support.echo import ECHOES
 
 pytestmark = pytest.mark.blocks_loop("searches all that was logged for secrets")
@@ -67,32 +66,23 @@ def running() -> Iterator[World]:
             "ready_token": new("token"),
         },
     }
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
     emulators = {
         found.name: found.load()(Fleet.generate(devices=60, seed=3), **options[found.name])
         for found in entry_points(group="otaclient.emulators")
         if found.name in VENDORS
     }
-    for emulator in emulators.values():
-        asyncio.run_coroutine_threadsafe(emulator.start(), loop).result(10)
-    environment: dict[str, str] = {}
-    for emulator in emulators.values():
-        environment |= emulator.environment()
-    environment["OTACLIENT_IOTDA_SECURITY_TOKEN"] = new("security_token")
-    # All that a setting could hold, whether or not the chosen way to authenticate looks at it.
-    for name in VENDORS:
-        plugin = backend_plugin(name)
-        for setting in settings_of(name, plugin.config_type, environ={}, folders=[]):
-            if setting.secret or setting.name in {"app_key", "access_key", "username"}:
-                environment.setdefault(variable_name(name, setting.name), new(setting.name))
-    yield World(canaries, emulators, environment)
-    for emulator in emulators.values():
-        asyncio.run_coroutine_threadsafe(emulator.stop(), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
-    loop.close()
+    with served_aside(*emulators.values()):
+        environment: dict[str, str] = {}
+        for emulator in emulators.values():
+            environment |= emulator.environment()
+        environment["OTACLIENT_IOTDA_SECURITY_TOKEN"] = new("security_token")
+        # All that a setting could hold, whether or not the chosen way to authenticate looks at it.
+        for name in VENDORS:
+            plugin = backend_plugin(name)
+            for setting in settings_of(name, plugin.config_type, environ={}, folders=[]):
+                if setting.secret or setting.name in {"app_key", "access_key", "username"}:
+                    environment.setdefault(variable_name(name, setting.name), new(setting.name))
+        yield World(canaries, emulators, environment)
 
 
 @pytest.fixture

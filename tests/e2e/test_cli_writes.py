@@ -3,9 +3,7 @@
 import asyncio
 import hashlib
 import json
-import os
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import trustme
 from otaclient.cli import main
 from otaclient.cli.emulator import emulator_class
 from otaclient.emulator import EmulatorServer, Fleet, JobPlan
+from support.command_line import emptied, loop_aside
 
 VENDORS = ("enos", "iotda")
 DEVICES = 60
@@ -47,13 +46,8 @@ Run = Callable[..., Result]
 @pytest.fixture(scope="module")
 def loop() -> Iterator[asyncio.AbstractEventLoop]:
     """A loop on a thread of its own: the command brings its own."""
-    running = asyncio.new_event_loop()
-    thread = threading.Thread(target=running.run_forever)
-    thread.start()
-    yield running
-    running.call_soon_threadsafe(running.stop)
-    thread.join(10)
-    running.close()
+    with loop_aside() as running:
+        yield running
 
 
 Served = Callable[[str, JobPlan], EmulatorServer]
@@ -62,12 +56,7 @@ Served = Callable[[str, JobPlan], EmulatorServer]
 @pytest.fixture
 def serve(loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Served]:
     """Start an emulator and point the settings at it, which are otherwise empty."""
-    for name in list(os.environ):
-        if name.startswith("OTACLIENT_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.chdir(tmp_path)
+    emptied(monkeypatch, tmp_path)
     started: list[EmulatorServer] = []
 
     def start(vendor: str, plan: JobPlan = AT_ONCE) -> EmulatorServer:

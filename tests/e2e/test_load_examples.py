@@ -30,13 +30,14 @@ def fleet() -> Fleet:
 
 
 async def started(emulator: Any, folder: Path, *words: str, **environment: str) -> asyncio.subprocess.Process:
-    """Start a program with the settings of an emulator, and with those alone."""
+    """Start a program with the settings of an emulator, and with those alone; without one, there are none."""
+    settings = {} if emulator is None else emulator.environment()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OTACLIENT_")}
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *words,
         cwd=folder,
-        env={**kept, **emulator.environment(), **environment},
+        env={**kept, **settings, **environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -126,15 +127,8 @@ async def test_locust(fleet: Fleet, tmp_path: Path) -> None:
 @NEEDS_LOCUST
 async def test_locust_without_settings(tmp_path: Path) -> None:
     """It says what is missing, sends nothing, and ends with an exit code of its own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("OTACLIENT_")}
-    program = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "locust", "-f", str(EXAMPLES / "locustfile.py")),
-        *("--headless", "--users", "1", "--run-time", "1s"),
-        cwd=tmp_path,
-        env=kept,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    words = ["-m", "locust", "-f", str(EXAMPLES / "locustfile.py"), "--headless", "--users", "1", "--run-time", "1s"]
+    program = await started(None, tmp_path, *words)
     code, _, errors = await ended(program)
     assert code == 2
     assert "error: enos: missing settings endpoint" in errors

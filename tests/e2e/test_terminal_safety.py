@@ -1,12 +1,9 @@
 """A vendor whose every text is an attack: on the terminal, on a spreadsheet, on whoever reads a line for what it is."""
 
-import asyncio
 import csv
 import io
 import json
-import os
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ from otaclient.cli.progress import ProgressBar
 from otaclient.emulator import EmulatorServer, Fleet
 from otaclient.transport.aiohttp_transport import AiohttpTransport
 from otaclient.transport.http import HttpRequest, HttpResponse
+from support.command_line import emptied, served_aside
 
 VENDORS = ("enos", "iotda")
 EVIL = "=1+1;@x\x1b[2J\x1b]0;title\x07\x9b31m\u202e\u2066\u200b\u2028\r\nerror: forged\t\x00\x7f\U000e0041"
@@ -44,17 +42,8 @@ def poisoned(value: Any, key: str = "") -> Any:
 def emulators() -> Iterator[Mapping[str, EmulatorServer]]:
     """Both emulators on a thread of their own: the command brings its own event loop."""
     servers = {name: emulator_class(name)(Fleet.generate(devices=60, seed=11)) for name in VENDORS}
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    for server in servers.values():
-        asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
-    yield servers
-    for server in servers.values():
-        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
-    loop.close()
+    with served_aside(*servers.values()):
+        yield servers
 
 
 @attrs.frozen
@@ -77,14 +66,10 @@ def run(
     capsys: pytest.CaptureFixture[str],
 ) -> Run:
     """Run the command in this process against vendors that poison every answer; check all that it prints."""
-    for name in [name for name in os.environ if name.startswith("OTACLIENT_")]:
-        monkeypatch.delenv(name)
+    emptied(monkeypatch, tmp_path, columns=160)
     for server in emulators.values():
         for name, value in server.environment().items():
             monkeypatch.setenv(name, value)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
-    monkeypatch.setenv("COLUMNS", "160")
-    monkeypatch.chdir(tmp_path)
     honest = AiohttpTransport.send
 
     async def send(

@@ -1,7 +1,7 @@
 """How long things took, in little memory, however many there were: counted in buckets of a known relative width."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Self
 
 from otaclient.errors import ConfigurationError
@@ -69,6 +69,14 @@ class Histogram:
         self.count += other.count
         self.sum_seconds += other.sum_seconds
         self.largest_seconds = max(self.largest_seconds, other.largest_seconds)
+
+    @classmethod
+    def merged(cls, histograms: "Iterable[Histogram]") -> Self:
+        """Return one that has counted whatever these have."""
+        made = cls()
+        for one in histograms:
+            made.add(one)
+        return made
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as values that JSON knows; each bucket is its upper end in microseconds, and a count."""
