@@ -59,7 +59,7 @@ class Tests(NamedTuple):
 
 TESTS: Final = {
     "otaclient/transport/retry.py": Tests(("retry",)),
-    "otaclient/transport/adaptive.py": Tests(("adaptive",)),
+    "otaclient/transport/adaptive.py": Tests(("adaptive",), ("tests/adversary/test_adaptive_window.py",)),
     "otaclient/paging.py": Tests(("paging",)),
     "otaclient/reads.py": Tests(("reads",), ("paging",)),
     "otaclient/fingerprint.py": Tests(("fingerprint",)),

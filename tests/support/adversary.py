@@ -52,6 +52,8 @@ class Vendor:
         self._gone: list[tuple[int, int]] = []
         self._bursts = sorted(drift.bursts)
         self._low, self._high = -_SPACE, rows * _SPACE
+        self._changes = (self._leave, self._join, self._rejoin, self._jump)
+        self._rates = (drift.leave, drift.join, drift.rejoin, drift.jump)
 
     def read(self, start: int, size: int, time: float) -> tuple[list[int], int]:
         """Return the rows of a window and the total, as they are at a time."""
@@ -75,9 +77,7 @@ class Vendor:
         return self.rows[place][0]
 
     def _advance(self, time: float) -> None:
-        drift = self._drift
-        rates = {"leave": drift.leave, "join": drift.join, "rejoin": drift.rejoin, "jump": drift.jump}
-        rate = sum(rates.values())
+        rate = sum(self._rates)
         while True:
             step = self._rng.expovariate(rate) if rate else float("inf")
             if self._bursts and self._bursts[0][0] <= min(time, self.time + step):
@@ -88,8 +88,7 @@ class Vendor:
             if self.time + step > time:
                 break
             self.time += step
-            kind = self._rng.choices(list(rates), list(rates.values()))[0]
-            getattr(self, f"_{kind}")()
+            self._rng.choices(self._changes, self._rates)[0]()
         self.time = max(self.time, time)
 
     def _leave(self) -> None:
@@ -113,7 +112,8 @@ class Vendor:
             self._insert(self._drift.jump_to, number)
 
     def _insert(self, where: str, number: int) -> None:
-        place = {"head": 0, "tail": len(self.rows)}.get(where, self._rng.randrange(len(self.rows) + 1))
+        ends = {"head": 0, "tail": len(self.rows)}
+        place = ends[where] if where in ends else self._rng.randrange(len(self.rows) + 1)
         if place == 0:
             order = self._low = min(self._low, self.rows[0][0] if self.rows else self._low) - _SPACE
         elif place == len(self.rows):
