@@ -49,6 +49,24 @@ app = App(
     version_flags=[],
 )
 
+_Out = Annotated[
+    Path | None,
+    Parameter(
+        help="Write the devices to this file instead of standard output: .parquet, .csv or .jsonl, with the "
+        "certificate stored along and ready for 'otaclient report'; or .json."
+    ),
+]
+_CertificateFile = Annotated[
+    Path | None, Parameter(help="Write the certificate, as JSON, to this file, besides what --out stores.")
+]
+_Dedupe = Annotated[
+    Dedupe,
+    Parameter(
+        help="'exact' remembers every device, in about 120 bytes each; 'neighbours' only the latest pages, in flat "
+        "memory, and says so where a device may therefore come twice."
+    ),
+]
+
 
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
@@ -137,25 +155,11 @@ async def scan_devices(
         bool,
         Parameter(negative="", help="With --explain: ask how many devices there are, and say what that takes."),
     ] = False,
-    out: Annotated[
-        Path | None,
-        Parameter(
-            help="Write the devices to this file instead of standard output: .parquet, .csv or .jsonl, with the "
-            "certificate stored along and ready for 'otaclient report'; or .json."
-        ),
-    ] = None,
-    certificate: Annotated[
-        Path | None, Parameter(help="Write the certificate, as JSON, to this file, besides what --out stores.")
-    ] = None,
+    out: _Out = None,
+    certificate: _CertificateFile = None,
     force: Force = False,
     concurrency: Concurrency = 16,
-    dedupe: Annotated[
-        Dedupe,
-        Parameter(
-            help="'exact' remembers every device, in about 120 bytes each; 'neighbours' only the latest pages, in flat "
-            "memory, and says so where a device may therefore come twice."
-        ),
-    ] = "exact",
+    dedupe: _Dedupe = "exact",
     wide: Wide = False,
     backend: BackendNames = None,
     profile: Profile = None,
@@ -169,11 +173,8 @@ async def scan_devices(
     if probe and not explain:
         raise UsageError("--probe only says more about a plan: add --explain, or leave it out")
     exported = None if out is None or explain else _export_format(out, format)
-    if certificate is not None:
-        claim(certificate, force=force)
-    if out is not None and exported is not None:
-        for file in export.files_of(out, exported):
-            claim(file, force=force)
+    for file in _files_written(out, exported, certificate):
+        claim(file, force=force)
     async with AsyncExitStack() as stack:
         clients = [
             await stack.enter_async_context(client)
@@ -201,6 +202,11 @@ async def scan_devices(
                 write_file(certificate, f"{running.certificate.to_json()}\n", force=force)
     say(str(running.certificate))
     return ExitCode.UNCERTAIN if running.certificate.verdict is Verdict.UNCERTAIN else ExitCode.DONE
+
+
+def _files_written(out: Path | None, exported: export.FileFormat | None, certificate: Path | None) -> list[Path]:
+    files = [] if certificate is None else [certificate]
+    return files if out is None or exported is None else [*files, *export.files_of(out, exported)]
 
 
 def _export_format(out: Path, given: Format | None) -> export.FileFormat | None:

@@ -27,6 +27,40 @@ Devices = Annotated[
     int, Parameter(name="--devices", validator=validators.Number(gte=0), help="How many devices a fleet has.")
 ]
 Seed = Annotated[int, Parameter(name="--seed", help="What the fleet is generated from: equal seeds give equal fleets.")]
+_Port = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535), help="0 takes a free one.")]
+_Host = Annotated[str, Parameter(help="The address to bind. Nothing outside this machine reaches the default.")]
+_Speed = Annotated[
+    float | None,
+    Parameter(
+        validator=validators.Number(gt=0),
+        help="How many times faster than life devices upgrade (default: 1, or what the fault plan says).",
+    ),
+]
+_Churn = Annotated[
+    float | None,
+    Parameter(
+        validator=validators.Number(gte=0, lt=float("inf")),
+        help="How many devices upgrade, how many leave and how many join at each search for devices (default: 0, or "
+        "what the fault plan says).",
+    ),
+]
+_GeneratedJobsRun = Annotated[
+    bool, Parameter(negative="", help="Let the jobs that came with the fleet go on; they stand still otherwise.")
+]
+_Faults = Annotated[
+    Path | None,
+    Parameter(help="A fault plan in TOML: latencies, capacity, and what goes wrong with which requests."),
+]
+_Control = Annotated[
+    bool, Parameter(help="Answer clients on this machine under /__emulator__/: counters, and faults while it runs.")
+]
+_Counters = Annotated[
+    float | None,
+    Parameter(
+        validator=validators.Number(gte=0.1, lte=86_400),
+        help="Tell every so many seconds, on standard error, what goes on; and at the end what went on.",
+    ),
+]
 
 
 def emulator_names() -> tuple[str, ...]:
@@ -63,46 +97,16 @@ async def emulator(
     vendor: str,
     /,
     *,
-    port: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535), help="0 takes a free one.")] = 8080,
-    host: Annotated[
-        str, Parameter(help="The address to bind. Nothing outside this machine reaches the default.")
-    ] = "127.0.0.1",
+    port: _Port = 8080,
+    host: _Host = "127.0.0.1",
     devices: Devices = 20_000,
     seed: Seed = 7,
-    speed: Annotated[
-        float | None,
-        Parameter(
-            validator=validators.Number(gt=0),
-            help="How many times faster than life devices upgrade (default: 1, or what the fault plan says).",
-        ),
-    ] = None,
-    churn: Annotated[
-        float | None,
-        Parameter(
-            validator=validators.Number(gte=0, lt=float("inf")),
-            help="How many devices upgrade, how many leave and how many join at each search for devices (default: 0, "
-            "or what the fault plan says).",
-        ),
-    ] = None,
-    generated_jobs_run: Annotated[
-        bool,
-        Parameter(negative="", help="Let the jobs that came with the fleet go on; they stand still otherwise."),
-    ] = False,
-    faults: Annotated[
-        Path | None,
-        Parameter(help="A fault plan in TOML: latencies, capacity, and what goes wrong with which requests."),
-    ] = None,
-    control: Annotated[
-        bool,
-        Parameter(help="Answer clients on this machine under /__emulator__/: counters, and faults while it runs."),
-    ] = True,
-    counters: Annotated[
-        float | None,
-        Parameter(
-            validator=validators.Number(gte=0.1, lte=86_400),
-            help="Tell every so many seconds, on standard error, what goes on; and at the end what went on.",
-        ),
-    ] = None,
+    speed: _Speed = None,
+    churn: _Churn = None,
+    generated_jobs_run: _GeneratedJobsRun = False,
+    faults: _Faults = None,
+    control: _Control = True,
+    counters: _Counters = None,
 ) -> None:
     """Run one vendor's emulator until Ctrl-C; print its address and the variables that point the client at it.
 

@@ -25,7 +25,7 @@ from otaclient.emulator.planned_capacity import AtOnceCapacity, PerSecondCapacit
 from otaclient.emulator.planned_fleet import BurstTable, ChurnTable, JobTable
 from otaclient.emulator.records import FirmwareRecord, JobRecord, Product
 from otaclient.emulator.remarks import Remark
-from otaclient.emulator.server import EmulatorServer
+from otaclient.emulator.server import EmulatorOptions, EmulatorServer
 from otaclient.emulator.shapes import DocumentError
 from otaclient.emulator.store import FirmwareOrder, FirmwareStore
 from otaclient.emulator.watch import DeviceWatch
@@ -48,6 +48,7 @@ __all__ = [
     "DocumentError",
     "DripFault",
     "DropFault",
+    "EmulatorOptions",
     "EmulatorServer",
     "ExpireTokensFault",
     "FailFault",

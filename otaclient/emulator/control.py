@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
@@ -18,9 +18,7 @@ from otaclient.emulator.fault_plan import FAULT, FaultPlan, PlannedFault
 from otaclient.emulator.planned_faults import Strikes
 from otaclient.emulator.shapes import DocumentError
 from otaclient.emulator.state import state_of, strikes_state
-
-if TYPE_CHECKING:
-    from otaclient.emulator.server import EmulatorServer
+from otaclient.emulator.vendor import EmulatedVendor
 
 __all__ = ["PATHS", "PREFIX", "ControlDesk"]
 
@@ -61,7 +59,7 @@ class _RefusedError(Exception):
 class ControlDesk:
     """Answers what is under the prefix for one emulator."""
 
-    def __init__(self, emulator: "EmulatorServer") -> None:
+    def __init__(self, emulator: EmulatedVendor) -> None:
         self._emulator = emulator
         self._handlers: dict[str, Callable[[web.Request], Awaitable[tuple[HTTPStatus, Any]]]] = {
             "GET ": self._index,

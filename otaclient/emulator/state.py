@@ -1,15 +1,13 @@
 """What an emulator has done so far, as numbers that add up: for the control API and for the command's counters."""
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import attrs
 
 from otaclient.emulator.fault_plan import FAULT
 from otaclient.emulator.planned_faults import Strikes
+from otaclient.emulator.vendor import EmulatedVendor
 from otaclient.histogram import Histogram
-
-if TYPE_CHECKING:
-    from otaclient.emulator.server import EmulatorServer
 
 __all__ = ["Counts", "counts_of", "state_of", "strikes_state", "times_state"]
 
@@ -31,7 +29,7 @@ class Counts:
     """How often a fault of each kind struck."""
 
 
-def counts_of(emulator: "EmulatorServer") -> Counts:
+def counts_of(emulator: EmulatedVendor) -> Counts:
     """Return the counts of an emulator since its start, or since they were reset."""
     traffic = emulator.traffic()
     return Counts(
@@ -44,7 +42,7 @@ def counts_of(emulator: "EmulatorServer") -> Counts:
     )
 
 
-def state_of(emulator: "EmulatorServer") -> dict[str, Any]:
+def state_of(emulator: EmulatedVendor) -> dict[str, Any]:
     """Return what an emulator has done since its start, or since the counters were reset, as JSON has it."""
     traffic, fleet, counts = emulator.traffic(), emulator.fleet, counts_of(emulator)
     now_ms = emulator.clock.now_ms()

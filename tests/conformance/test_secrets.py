@@ -32,7 +32,8 @@ from otaclient.transport.options import TransportOptions
 from otaclient.transport.redaction import secrets_of_request, without_secrets
 from otaclient.transport.retry import RetryPolicy
 from otaclient_enos import EnosConfig
-from otaclient_iotda.emulator.auth import AccessKey, IamUser
+from otaclient_iotda.emulator.auth import AccessKey
+from otaclient_iotda.emulator.identity import IamUser
 from support.canaries import Canaries, credential_fields, logged, parts_of_types, rendered_error, renderings
 from support.echo import ECHOES, noting
 from support.forward_proxy import proxying

@@ -17,7 +17,8 @@ from otaclient.cli.failures import short_warnings
 from otaclient.emulator import Fleet
 from otaclient.registry import backend_plugin
 from otaclient.settings import settings_of, variable_name
-from otaclient_iotda.emulator.auth import AccessKey, IamUser
+from otaclient_iotda.emulator.auth import AccessKey
+from otaclient_iotda.emulator.identity import IamUser
 from support.canaries import Canaries, logged
 from support.command_line import served_aside
 from support.echo import ECHOES

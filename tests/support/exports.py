@@ -5,10 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import pytest
 
 from otaclient import export
 from otaclient.fleet.ledger import Certificate, CertificatePart, Verdict
 from otaclient.models import Connection, DeviceId, DeviceUpgrade
+
+SUFFIXES = ("parquet", "csv", "jsonl")
+each_suffix = pytest.mark.parametrize("suffix", SUFFIXES)
 
 CERTIFICATE = Certificate(
     verdict=Verdict.CERTIFIED,
@@ -89,6 +93,16 @@ class FakeScan:
     def certificate(self) -> Certificate:
         """The certificate, which says before the end that this is not the end."""
         return attrs.evolve(self.done if self.finished else UNFINISHED, devices=self.devices)
+
+
+def scan_of(*blocks: Any, **options: Any) -> Any:
+    """Return a scan that hands out these blocks."""
+    return FakeScan(list(blocks), **options)
+
+
+def names(folder: Path) -> list[str]:
+    """Return what is in a folder."""
+    return sorted(path.name for path in folder.iterdir())
 
 
 async def written(path: Path, devices: Sequence[DeviceUpgrade], done: Certificate = CERTIFICATE) -> export.ScanFile:

@@ -11,6 +11,7 @@ import pytest
 from otaclient.errors import NotFoundError, OtaError, PayloadError
 from otaclient.events import Listener
 from otaclient.models import (
+    DeviceId,
     DeviceTask,
     DeviceUpgrade,
     DownloadedFirmware,
@@ -20,8 +21,12 @@ from otaclient.models import (
     Job,
     JobId,
     JobProgress,
+    JobStatus,
+    LocalizedText,
     NewFirmware,
     NewJob,
+    TaskFailure,
+    TaskStatus,
 )
 from otaclient.paging import Paged
 from otaclient.protocols import Backend, BackendPlugin, Capability, DeviceReference, FirmwareContent, Query
@@ -34,6 +39,9 @@ from otaclient.transport.session import Session
 from otaclient.unsupported import UnsupportedDevices, UnsupportedFirmware, UnsupportedJobs
 
 _T = TypeVar("_T")
+
+FIRMWARE = Firmware(backend="fake", firmware_id=FirmwareId("f1"), version="2.4", product_id="p1")
+JOB = Job(backend="fake", job_id=JobId("j1"), status=JobStatus.RUNNING, name=LocalizedText(default="Pumps"))
 
 
 @attrs.define(kw_only=True)
@@ -334,3 +342,19 @@ def install(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
 if TYPE_CHECKING:
     _conforms: type[Backend] = FakeBackend
     _plugin_conforms: type[BackendPlugin[FakeConfig]] = FakePlugin
+
+
+def furnished() -> World:
+    """Return a world with one of each: a firmware, a job whose tasks have all failed, and a device."""
+    tasks = [
+        DeviceTask(
+            backend="fake",
+            job_id=JobId("j1"),
+            device_id=DeviceId(f"d{number}"),
+            status=TaskStatus.FAILED,
+            failure=TaskFailure(message="no room", code="9"),
+        )
+        for number in range(6)
+    ]
+    devices = [DeviceUpgrade(backend="fake", device_id=DeviceId("d0"))]
+    return World(firmware=[FIRMWARE], jobs=[JOB], tasks=tasks, devices=devices)

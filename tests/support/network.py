@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from otaclient.errors import AuthenticationError, InvalidQueryError, RateLimitedError, ServerError
+from otaclient.errors import AuthenticationError, InvalidQueryError, RateLimitedError, ResponseLostError, ServerError
 from otaclient.testing import HandClock
 from otaclient.transport.http import HttpRequest, HttpResponse, Sink, retry_after_seconds
 from otaclient.transport.retry import Failure, Remedy
@@ -48,6 +48,11 @@ class ScriptedTransport:
     async def aclose(self) -> None:
         """Count."""
         self.closed += 1
+
+
+def cut(_: HttpRequest) -> HttpResponse:
+    """Lose the answer."""
+    raise ResponseLostError("cut")
 
 
 def sign_with_token(request: HttpRequest, /, *, endpoint: str, token: str | None, now: datetime) -> HttpRequest:

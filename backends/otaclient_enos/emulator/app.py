@@ -5,13 +5,13 @@ Source: EnOS API overview (common parameters, envelopes, error codes).
 
 from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, Unpack
 from uuid import uuid4
 
 import msgspec
 from aiohttp import web
 
-from otaclient.emulator import Clock, EmulatorServer, FaultPlan, FirmwareRecord, Fleet, JobPlan
+from otaclient.emulator import EmulatorOptions, EmulatorServer, FirmwareRecord, Fleet
 from otaclient.emulator.refusals import NoSuchJobError
 from otaclient.models import DeviceTask, DeviceUpgrade, Firmware, Job, JobStatus
 from otaclient_enos.config import EnosConfig
@@ -66,15 +66,6 @@ class EnosEmulator(EmulatorServer):
         self,
         fleet: Fleet | None = None,
         *,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        clock: Clock | None = None,
-        compress: bool = True,
-        plan: JobPlan | None = None,
-        read_lag_seconds: float = 0.0,
-        generated_jobs_run: bool = False,
-        fault_plan: FaultPlan | None = None,
-        control: bool = False,
         org_id: str = DEFAULT_ORG_ID,
         app_key: str = DEFAULT_APP_KEY,
         app_secret: str = DEFAULT_APP_SECRET,
@@ -86,20 +77,12 @@ class EnosEmulator(EmulatorServer):
         files_need_device: bool = True,
         files_know_ranges: bool = True,
         largest_clock_skew_seconds: float | None = None,
+        **options: Unpack[EmulatorOptions],
     ) -> None:
         """Prepare an emulator; nothing is bound before it is started.
 
         Args:
             fleet: What to serve, and to change; a generated fleet of 20,000 devices unless given.
-            host: The address to bind. Nothing outside this machine reaches the default.
-            port: The port to bind; 0 takes a free one.
-            clock: What the emulator takes for the present; the system's clock unless given.
-            compress: Whether large answers are compressed for clients that accept it.
-            plan: How long the devices of jobs take, and which of them fail.
-            read_lag_seconds: For how long searches do not show yet what was created or deleted.
-            generated_jobs_run: Whether the jobs that came with the fleet go on.
-            fault_plan: How slow it is, how much it bears, and what goes wrong.
-            control: Whether there is a control API under ``/__emulator__/`` for clients on this machine.
             org_id: The only organisation that there is.
             app_key: The key of the only application that there is.
             app_secret: Its secret.
@@ -112,22 +95,12 @@ class EnosEmulator(EmulatorServer):
             files_need_device: Whether a download must name a device, as the documentation has it.
             files_know_ranges: Whether a download can begin in the middle of a file: not documented.
             largest_clock_skew_seconds: How far the time in a signature may be off: not documented; ``None`` takes any.
+            **options: Those of every emulator, see :class:`otaclient.emulator.EmulatorServer`.
 
         Raises:
-            ValueError: The read lag is negative, or the fault plan names what this vendor does not have.
+            ValueError: The read lag is negative, or the fault plan asks for what this vendor does not have.
         """
-        super().__init__(
-            fleet,
-            host=host,
-            port=port,
-            clock=clock,
-            compress=compress,
-            plan=plan,
-            read_lag_seconds=read_lag_seconds,
-            generated_jobs_run=generated_jobs_run,
-            fault_plan=fault_plan,
-            control=control,
-        )
+        super().__init__(fleet, **options)
         # EnOS knows no end of a job but stopping it: one whose tasks were all cancelled is started still.
         self.engine.when_all_cancelled = JobStatus.FAILED
         self.org_id = org_id

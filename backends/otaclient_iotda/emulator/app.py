@@ -10,36 +10,32 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal, Unpack
 
 import msgspec
 from aiohttp import web
 
-from otaclient.emulator import Clock, EmulatorServer, FaultPlan, Fleet, JobPlan
+from otaclient.emulator import EmulatorOptions, EmulatorServer, Fleet, JobPlan
 from otaclient.emulator.refusals import EngineRefusal
 from otaclient.models import DeviceTask, DeviceUpgrade, Firmware, Job
 from otaclient_iotda.config import AkSkCredentials, AuthKind, IotdaConfig, PasswordCredentials, TokenCredentials
-from otaclient_iotda.emulator import expected, render
-from otaclient_iotda.emulator.auth import (
-    AccessKey,
-    Edition,
-    IamRefusal,
-    IamUser,
-    Refusal,
-    SignedRequest,
-    TokenDesk,
-    grant_token,
-    verify_signature,
-)
+from otaclient_iotda.emulator import expected
+from otaclient_iotda.emulator.auth import AccessKey, Edition, SignedRequest, verify_signature
 from otaclient_iotda.emulator.calls import Answer, Call, Paging, Refused
-from otaclient_iotda.emulator.devices import TOO_MANY_REQUESTS, DeviceOperations
+from otaclient_iotda.emulator.devices import TOO_MANY_REQUESTS
 from otaclient_iotda.emulator.failures import DEFAULT_PLAN
 from otaclient_iotda.emulator.filters import ParameterError, query_parameters
-from otaclient_iotda.emulator.groups import DeviceGroup, DeviceGroups
-from otaclient_iotda.emulator.modules import ModuleOperations, Modules, ModuleVersions
-from otaclient_iotda.emulator.packages import PackageBook, PackageOperations
-from otaclient_iotda.emulator.task_records import TaskBook
-from otaclient_iotda.emulator.tasks import TaskOperations
+from otaclient_iotda.emulator.groups import DeviceGroup
+from otaclient_iotda.emulator.identity import IamRefusal, IamUser, TokenDesk, grant_token
+from otaclient_iotda.emulator.operations import NAMES, Operation, Operations
+from otaclient_iotda.emulator.refusals import (
+    BODY_TOO_LARGE,
+    FOREIGN_PROJECT,
+    INTERNAL_ERROR,
+    NO_SUCH_API,
+    UNAUTHORIZED,
+    Refusal,
+)
 
 __all__ = ["IotdaEmulator"]
 
@@ -49,47 +45,12 @@ DEFAULT_SECRET_KEY: Final = "emulator-secret-key"  # noqa: S105 - a published de
 DEFAULT_READY_TOKEN: Final = "emulator-ready-token"  # noqa: S105 - likewise
 DEFAULT_USER: Final = IamUser(name="emulator-user", password="emulator-password", domain="emulator-domain")  # noqa: S106
 
-FOREIGN_PROJECT: Final = Refusal(
-    status=HTTPStatus.FORBIDDEN,
-    code="IOTDA.000021",
-    message="Operation not allowed. User not found by IAM token or the user has not subscribed to the service.",
-)
-UNAUTHORIZED: Final = Refusal(
-    status=HTTPStatus.UNAUTHORIZED,
-    code="APIGW.0301",
-    message="Incorrect IAM authentication information: Unauthorized",
-)
-NO_SUCH_API: Final = Refusal(
-    status=HTTPStatus.NOT_FOUND,
-    code="APIGW.0101",
-    message="The API does not exist or has not been published in the environment.",
-)
-BODY_TOO_LARGE: Final = Refusal(
-    status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE, code="APIGW.0201", message="Bad request: the body is too large."
-)
-INTERNAL_ERROR: Final = Refusal(
-    status=HTTPStatus.INTERNAL_SERVER_ERROR, code="IOTDA.000001", message="Internal server error."
-)
-
 # The vendor allows one search a second. That a refused one does not prolong the pause is our choice.
 SEARCH_PAUSE_SECONDS: Final = 1.0
 # Whether the answer to a stop, retry or confirm of a whole task lists what was acted on is not documented: our choice.
 LISTS_ALL_TARGETS: Final = False
 # Whether start_time and end_time are themselves inside the range is not documented: our choice, and a switch.
 TIME_BOUNDS_INCLUSIVE: Final = True
-
-_OPERATIONS: Final = frozenset(
-    {
-        *(f"firmware.{name}" for name in ("search", "create", "get", "delete")),
-        *(f"modules.{name}" for name in ("search", "create", "get", "update", "delete")),
-        *(f"jobs.{name}" for name in ("search", "create", "get", "tasks", "stop", "retry_tasks", "confirm", "delete")),
-        *(f"devices.{name}" for name in ("search", "get", "query")),
-        "token.get",
-        "other",
-    }
-)
-
-_Operation = Callable[[Call], Answer]
 
 
 class IotdaEmulator(EmulatorServer):
@@ -104,21 +65,13 @@ class IotdaEmulator(EmulatorServer):
     """
 
     vendor: ClassVar[str] = "iotda"
-    operations: ClassVar[frozenset[str]] = _OPERATIONS
+    operations: ClassVar[frozenset[str]] = NAMES | {"token.get", "other"}
+    job_plan: ClassVar[JobPlan] = DEFAULT_PLAN
 
     def __init__(
         self,
         fleet: Fleet | None = None,
         *,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        clock: Clock | None = None,
-        compress: bool = True,
-        plan: JobPlan | None = None,
-        read_lag_seconds: float = 0.0,
-        generated_jobs_run: bool = False,
-        fault_plan: FaultPlan | None = None,
-        control: bool = False,
         project_id: str = DEFAULT_PROJECT_ID,
         region: str = "cn-north-4",
         keys: Mapping[str, AccessKey] | None = None,
@@ -130,21 +83,12 @@ class IotdaEmulator(EmulatorServer):
         time_bounds_inclusive: bool = TIME_BOUNDS_INCLUSIVE,
         search_pause_seconds: float = SEARCH_PAUSE_SECONDS,
         lists_all_targets: bool = LISTS_ALL_TARGETS,
+        **options: Unpack[EmulatorOptions],
     ) -> None:
         """Prepare an emulator; nothing is bound before it is started.
 
         Args:
             fleet: What to serve; a generated fleet of 20,000 devices unless given.
-            host: The address to bind.
-            port: The port to bind; 0 takes a free one.
-            clock: What the emulator takes for the present.
-            compress: Whether large answers are compressed for clients that accept it.
-            plan: How long the devices of batch tasks take, and which of them fail; by default with every failure that
-                the vendor documents.
-            read_lag_seconds: For how long lists do not show yet which packages and tasks were created or deleted.
-            generated_jobs_run: Whether the tasks that came with the fleet go on.
-            fault_plan: How slow it is, how much it bears, and what goes wrong.
-            control: Whether there is a control API under ``/__emulator__/`` for clients on this machine.
             project_id: The one project that exists.
             region: Its region, which derived signatures and the scope of tokens name.
             keys: The access keys that are accepted, by key; the published default unless given. The first is the one
@@ -158,19 +102,13 @@ class IotdaEmulator(EmulatorServer):
             time_bounds_inclusive: Whether ``start_time`` and ``end_time`` are themselves inside the range.
             search_pause_seconds: How long after a flexible search of devices the next is throttled; 0 never.
             lists_all_targets: Whether the answer to a stop, retry or confirm of a whole task lists its devices.
+            **options: Those of every emulator, see :class:`otaclient.emulator.EmulatorServer`. By default the devices
+                of batch tasks fail in every way that the vendor documents.
+
+        Raises:
+            ValueError: The read lag is negative, or the fault plan asks for what this vendor does not have.
         """
-        super().__init__(
-            fleet,
-            host=host,
-            port=port,
-            clock=clock,
-            compress=compress,
-            plan=DEFAULT_PLAN if plan is None else plan,
-            read_lag_seconds=read_lag_seconds,
-            generated_jobs_run=generated_jobs_run,
-            fault_plan=fault_plan,
-            control=control,
-        )
+        super().__init__(fleet, **options)
         self.project_id = project_id
         self.region = region
         self.keys = dict(keys or {DEFAULT_ACCESS_KEY: AccessKey(secret_key=DEFAULT_SECRET_KEY)})
@@ -180,39 +118,16 @@ class IotdaEmulator(EmulatorServer):
         self.tokens = TokenDesk()
         self.tokens.add(ready_token, now=self._now())
         self._request_numbers = itertools.count(1)
-        paging = Paging(count_follows_marker=count_follows_marker, empty_page_marker=empty_page_marker)
-        groups = DeviceGroups(self.fleet)
-        self.groups: Mapping[str, DeviceGroup] = groups.listed
-        """The groups of devices, by their identifiers."""
-        modules = ModuleVersions(self.fleet)
-        rows = render.DeviceRows(self.fleet, modules.of_device)
-        packages = PackageBook(self.fleet)
-        self._tasks = TaskBook(self.fleet, rows)
-        self._device_operations = DeviceOperations(
-            self.fleet,
-            rows=rows,
-            groups=groups,
-            paging=paging,
+        self._operations = Operations(
+            self,
+            paging=Paging(count_follows_marker=count_follows_marker, empty_page_marker=empty_page_marker),
             edition=edition,
             search_pause_seconds=search_pause_seconds,
             time_bounds_inclusive=time_bounds_inclusive,
-        )
-        self._module_operations = ModuleOperations(self.fleet, Modules(self.fleet), paging=paging)
-        self._package_operations = PackageOperations(
-            self.fleet, self.store, self.listed_firmware, book=packages, paging=paging
-        )
-        self._task_operations = TaskOperations(
-            self.fleet,
-            self.engine,
-            self.listed_jobs,
-            devices=rows,
-            groups=groups,
-            modules=modules,
-            packages=packages,
-            book=self._tasks,
-            paging=paging,
             lists_all_targets=lists_all_targets,
         )
+        self.groups: Mapping[str, DeviceGroup] = self._operations.groups.listed
+        """The groups of devices, by their identifiers."""
 
     # --- for tests and for the command --------------------------------------------------------------------------------
 
@@ -290,7 +205,9 @@ class IotdaEmulator(EmulatorServer):
     def expected_jobs(self, label: str) -> Iterator[Job]:
         """Yield every batch task as ``jobs.search`` ought to report it, newest first, with nothing in ``extra``."""
         self.engine.settle()
-        return expected.jobs(self.fleet, self.listed_jobs(), self._tasks, label, now_ms=self.engine.now_ms)
+        return expected.jobs(
+            self.fleet, self.listed_jobs(), self._operations.task_book, label, now_ms=self.engine.now_ms
+        )
 
     def expected_tasks(self, label: str, job_id: str) -> Iterator[DeviceTask]:
         """Yield every detail of a batch task as ``jobs.tasks`` ought to report it, newest record first.
@@ -305,44 +222,17 @@ class IotdaEmulator(EmulatorServer):
 
     def routes(self) -> Iterable[web.AbstractRouteDef]:
         """Return the routes of the vendor's API; their names are the names of the operations."""
-        for method, path, name, operation in self._operations():
+        for method, path, name, operation in self._operations.table():
             options = {"allow_head": False} if method == "GET" else {}
             handler = self._guarded(operation)
             yield web.route(method, f"/v5/iot/{{project_id}}/{path}", handler, name=name, **options)
         yield web.post("/v3/auth/tokens", self._create_token, name="token.get")
 
-    def _operations(self) -> Iterable[tuple[str, str, str, _Operation]]:
-        packages, modules = self._package_operations, self._module_operations
-        tasks, devices = self._task_operations, self._device_operations
-        package, module, task = "ota-upgrades/packages", "ota-upgrades/modules", "batchtasks"
-        return (
-            ("GET", package, "firmware.search", packages.list_packages),
-            ("POST", package, "firmware.create", packages.create_package),
-            ("GET", f"{package}/{{package_id}}", "firmware.get", packages.show_package),
-            ("DELETE", f"{package}/{{package_id}}", "firmware.delete", packages.delete_package),
-            ("GET", module, "modules.search", modules.list_modules),
-            ("POST", module, "modules.create", modules.create_module),
-            ("GET", f"{module}/{{module_id}}", "modules.get", modules.show_module),
-            ("PUT", f"{module}/{{module_id}}", "modules.update", modules.update_module),
-            ("DELETE", f"{module}/{{module_id}}", "modules.delete", modules.delete_module),
-            ("GET", task, "jobs.search", tasks.list_tasks),
-            ("POST", task, "jobs.create", tasks.create_task),
-            ("GET", f"{task}/{{task_id}}", "jobs.get", tasks.show_task),
-            ("POST", f"{task}/{{task_id}}/stop", "jobs.stop", tasks.stop_task),
-            ("POST", f"{task}/{{task_id}}/retry", "jobs.retry_tasks", tasks.retry_task),
-            ("POST", f"{task}/{{task_id}}/confirm", "jobs.confirm", tasks.confirm_task),
-            ("DELETE", f"{task}/{{task_id}}", "jobs.delete", tasks.delete_task),
-            ("GET", "devices", "devices.search", devices.list_devices),
-            ("GET", "devices/{device_id}", "devices.get", devices.show_device),
-            ("POST", "search/query-devices", "devices.query", devices.search_devices),
-        )
-
     def operation(self, request: web.Request) -> str:
         """Return the name under which a request is counted.
 
         The one operation that shows a task and its details is ``jobs.get`` with at most one detail, and
-        ``jobs.tasks`` with more of them or fewer by a filter. ``modules.*`` and ``devices.query`` (the flexible search)
-        are this vendor's own.
+        ``jobs.tasks`` with more of them or fewer by a filter.
         """
         name = request.match_info.route.name or "other"
         asks_for_details = name == "jobs.get" and request.query_string not in {"", "limit=1"}
@@ -382,7 +272,7 @@ class IotdaEmulator(EmulatorServer):
 
     # --- who asks -----------------------------------------------------------------------------------------------------
 
-    def _guarded(self, operation: _Operation) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _guarded(self, operation: Operation) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
             body = await request.read()
             refusal = self._authenticate(request, body)
@@ -425,7 +315,7 @@ class IotdaEmulator(EmulatorServer):
         return self._reply(request, body, status=HTTPStatus.CREATED, token=answer.token)
 
 
-def _carried_out(operation: _Operation, call: Call) -> Answer:
+def _carried_out(operation: Operation, call: Call) -> Answer:
     try:
         return operation(call)
     except EngineRefusal:  # a device went on between the look at it and the deed, which changed nothing: look again

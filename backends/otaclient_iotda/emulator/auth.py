@@ -1,11 +1,10 @@
-"""Who may call the emulated service: both request signatures, and the tokens of the identity service (IAM).
+"""Who may call the emulated service by signing: both request signatures.
 
 Everything here is a function of values: the raw request target, the headers, the body bytes, the time. It is written
 from the rules of the vendor's signature, apart from the client's signer, so that each can be checked against the
 other.
 
-Sources: Huawei Cloud API Gateway, "API Signing Guide"; Identity and Access Management, "Obtaining a User Token Through
-Password Authentication".
+Source: Huawei Cloud API Gateway, "API Signing Guide".
 """
 
 from __future__ import annotations
@@ -16,24 +15,19 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Final, Literal, cast
+from typing import Final, Literal
 from urllib.parse import quote, unquote
 
 import attrs
-import msgspec
+
+from otaclient_iotda.emulator.refusals import UNAUTHORIZED, Refusal, unauthorized
 
 __all__ = [
     "AccessKey",
     "Edition",
-    "IamGrant",
-    "IamRefusal",
-    "IamUser",
-    "Refusal",
     "SignedRequest",
-    "TokenDesk",
     "canonical_request",
     "derived_key",
-    "grant_token",
     "verify_signature",
 ]
 
@@ -45,7 +39,6 @@ DERIVED_SCHEME: Final = "V11-HMAC-SHA256"
 DERIVED_SERVICE: Final = "iotdm"
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 JSON_CONTENT_TYPES: Final = ("application/json", "application/bson")
-TOKEN_LIFETIME: Final = timedelta(hours=24)
 
 # The vendor is known to allow "about 15 minutes" between the clocks; the exact figure is our choice.
 LARGEST_CLOCK_SKEW: Final = timedelta(minutes=15)
@@ -55,21 +48,16 @@ LARGEST_CLOCK_SKEW: Final = timedelta(minutes=15)
 # is our choice.
 TAIL_BAD_SIGNATURE: Final = "verify aksk signature fail, canonicalRequest:{canonical}"
 TAIL_UNKNOWN_KEY: Final = "Get secretKey failed,ak:{access_key},err:ak not exist"
-TAIL_UNAUTHORIZED: Final = "Unauthorized"
-TAIL_BAD_TOKEN: Final = "decrypt token fail"  # noqa: S105 - words about a token, no token
 TAIL_SECURITY_TOKEN: Final = "AK access failed"  # noqa: S105 - words about a token, no token
 TAIL_UNREADABLE: Final = "authorization header or X-Sdk-Date is malformed"
 TAIL_UNSIGNED_HEADER: Final = "SignedHeaders must include {name}"
 TAIL_CLOCK_SKEW: Final = "X-Sdk-Date {date} is too far from the server's time {now}"
 
-GATEWAY_UNAUTHORIZED: Final = "APIGW.0301"
-GATEWAY_TOKEN_EXPIRED: Final = "APIGW.0307"  # noqa: S105 - words about a token, no token
 SERVICE_UNAUTHORIZED: Final = "IOTDA.000002"
 
 _HEX_SIGNATURE = re.compile(r"[0-9a-f]{64}")
 _SDK_DATE = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _SDK_DATE_FORMAT = "%Y%m%dT%H%M%SZ"
-_IAM_TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 @attrs.frozen(kw_only=True)
@@ -78,15 +66,6 @@ class AccessKey:
 
     secret_key: str = attrs.field(repr=False)
     security_token: str | None = attrs.field(default=None, repr=False)
-
-
-@attrs.frozen(kw_only=True)
-class IamUser:
-    """A user that the identity service knows."""
-
-    name: str
-    password: str = attrs.field(repr=False)
-    domain: str
 
 
 @attrs.frozen(kw_only=True)
@@ -100,30 +79,11 @@ class SignedRequest:
 
 
 @attrs.frozen(kw_only=True)
-class Refusal:
-    """An answer that ends the request: HTTP status, the service's or the gateway's code, and the message."""
-
-    status: int
-    code: str
-    message: str
-
-    @property
-    def from_gateway(self) -> bool:
-        """Whether the API gateway answered, before the service saw the request."""
-        return self.code.startswith("APIGW.")
-
-
-@attrs.frozen(kw_only=True)
 class _Authorization:
     scheme: str
     access_key: str
     signed_headers: tuple[str, ...]
     signature: str
-
-
-def _unauthorized(tail: str) -> Refusal:
-    message = f"Incorrect IAM authentication information: {tail}"
-    return Refusal(status=401, code=GATEWAY_UNAUTHORIZED, message=message)
 
 
 def _decode(text: str) -> str:
@@ -235,12 +195,12 @@ def verify_signature(
     authorization = _parse_authorization(request.headers.get("authorization", ""))
     signed_at = _parse_sdk_date(request.headers.get("x-sdk-date", "").strip())
     if authorization is None or signed_at is None:
-        return _unauthorized(TAIL_UNREADABLE)
+        return unauthorized(TAIL_UNREADABLE)
     if refusal := _refuse_scheme(authorization.scheme, edition):
         return refusal
     key = keys.get(authorization.access_key)
     if key is None:
-        return _unauthorized(TAIL_UNKNOWN_KEY.format(access_key=authorization.access_key))
+        return unauthorized(TAIL_UNKNOWN_KEY.format(access_key=authorization.access_key))
     return (
         _refuse_signature(request, authorization, key, region)
         or _refuse_security_token(request, key)
@@ -253,7 +213,7 @@ def _refuse_scheme(scheme: str, edition: Edition | None) -> Refusal | None:
         return Refusal(status=401, code=SERVICE_UNAUTHORIZED, message="Authentication failed.")
     if edition == "basic" and scheme == DERIVED_SCHEME:
         # What a shared endpoint says to a derived signature is not known; the gateway's general refusal is our choice.
-        return _unauthorized(TAIL_UNAUTHORIZED)
+        return UNAUTHORIZED
     return None
 
 
@@ -262,163 +222,24 @@ def _refuse_signature(
 ) -> Refusal | None:
     missing = _unsigned_header(request, authorization.signed_headers)
     if missing is not None:
-        return _unauthorized(TAIL_UNSIGNED_HEADER.format(name=missing))
+        return unauthorized(TAIL_UNSIGNED_HEADER.format(name=missing))
     canonical = canonical_request(request, authorization.signed_headers)
     date = request.headers["x-sdk-date"].strip()
     expected = _signature(authorization, key, date=date, region=region, canonical=canonical)
     if hmac.compare_digest(expected, authorization.signature):
         return None
     echoed = canonical.replace("\n", "|").encode(errors="replace").decode()
-    return _unauthorized(TAIL_BAD_SIGNATURE.format(canonical=echoed))
+    return unauthorized(TAIL_BAD_SIGNATURE.format(canonical=echoed))
 
 
 def _refuse_security_token(request: SignedRequest, key: AccessKey) -> Refusal | None:
     if request.headers.get("x-security-token") == key.security_token:
         return None
-    return _unauthorized(TAIL_SECURITY_TOKEN)
+    return unauthorized(TAIL_SECURITY_TOKEN)
 
 
 def _refuse_skew(signed_at: datetime, now: datetime) -> Refusal | None:
     if abs(now - signed_at) <= LARGEST_CLOCK_SKEW:
         return None
     date, present = signed_at.strftime(_SDK_DATE_FORMAT), now.strftime(_SDK_DATE_FORMAT)
-    return _unauthorized(TAIL_CLOCK_SKEW.format(date=date, now=present))
-
-
-@attrs.define(kw_only=True)
-class TokenDesk:
-    """The tokens that the service accepts, and until when.
-
-    A new token does not invalidate an old one. Tokens are numbered texts, the same in every run, and as long as real
-    ones.
-    """
-
-    _expiry: dict[str, datetime] = attrs.field(factory=dict[str, datetime], repr=False, init=False)
-    _issued: int = attrs.field(default=0, init=False)
-
-    @property
-    def issued(self) -> int:
-        """How many tokens the identity service has issued."""
-        return self._issued
-
-    def add(self, token: str, *, now: datetime) -> datetime:
-        """Accept this token for 24 hours; returns when it ends."""
-        ends = now + TOKEN_LIFETIME
-        self._expiry[token] = ends
-        return ends
-
-    def issue(self, *, now: datetime) -> tuple[str, datetime]:
-        """Return a new token and when it ends."""
-        self._issued += 1
-        number = self._issued
-        blocks = (hashlib.sha512(f"emulated token {number}/{block}".encode()).hexdigest() for block in range(12))
-        token = "MIIEMULATED" + "".join(blocks)
-        return token, self.add(token, now=now)
-
-    def expire_all(self) -> None:
-        """End every token that is known now, as the vendor does when a user's password or permissions change."""
-        past = datetime.min.replace(tzinfo=UTC)
-        self._expiry = dict.fromkeys(self._expiry, past)
-
-    def check(self, token: str, *, now: datetime) -> Refusal | None:
-        """Return ``None`` for a token that is known and alive, else the gateway's answer."""
-        ends = self._expiry.get(token)
-        if ends is None:
-            return _unauthorized(TAIL_BAD_TOKEN)
-        if now >= ends:
-            return Refusal(status=401, code=GATEWAY_TOKEN_EXPIRED, message="The token must be updated.")
-        return None
-
-
-@attrs.frozen(kw_only=True)
-class IamGrant:
-    """A token that was issued, and the body that goes with it."""
-
-    token: str = attrs.field(repr=False)
-    body: Mapping[str, object]
-
-
-@attrs.frozen(kw_only=True)
-class IamRefusal:
-    """The identity service's error: its status, title and message."""
-
-    status: int
-    title: str
-    message: str
-
-    @property
-    def body(self) -> Mapping[str, object]:
-        """The error in the identity service's shape."""
-        return {"error": {"code": self.status, "message": self.message, "title": self.title}}
-
-
-# The identity service's wording of a 400 and of an unknown project is our choice; the 401 is the vendor's.
-_IAM_BAD_REQUEST = IamRefusal(
-    status=400, title="Bad Request", message="The request body is not a password login with a project scope."
-)
-_IAM_WRONG_PASSWORD = IamRefusal(status=401, title="Unauthorized", message="The username or password is wrong.")
-_IAM_UNKNOWN_PROJECT = IamRefusal(status=401, title="Unauthorized", message="The project of the scope does not exist.")
-
-
-def _at(document: object, *path: str) -> object:
-    for key in path:
-        document = _object(document).get(key)
-    return document
-
-
-def _object(value: object) -> dict[str, object]:
-    """A JSON object as it is; anything else counts as an empty one."""
-    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
-
-
-def grant_token(
-    body: bytes,
-    *,
-    users: Sequence[IamUser],
-    project_id: str,
-    project_name: str,
-    desk: TokenDesk,
-    now: datetime,
-    with_catalog: bool,
-) -> IamGrant | IamRefusal:
-    """Answer ``POST /v3/auth/tokens``: a token for a known user, scoped to the emulated project by its name or id.
-
-    Source: Identity and Access Management, "Obtaining a User Token Through Password Authentication".
-    """
-    try:
-        auth = _at(msgspec.json.decode(body), "auth")
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _IAM_BAD_REQUEST
-    user = _object(_at(auth, "identity", "password", "user"))
-    project = _object(_at(auth, "scope", "project"))
-    if _at(auth, "identity", "methods") != ["password"] or not user or not project:
-        return _IAM_BAD_REQUEST
-    found = next((known for known in users if known.name == user.get("name")), None)
-    if found is None or found.password != user.get("password") or found.domain != _at(user, "domain", "name"):
-        return _IAM_WRONG_PASSWORD
-    if project.get("id") != project_id and project.get("name") != project_name:
-        return _IAM_UNKNOWN_PROJECT
-    token, ends = desk.issue(now=now)
-    domain = {"id": _stable_id("domain", found.domain), "name": found.domain}
-    described: dict[str, object] = {
-        "expires_at": ends.strftime(_IAM_TIME_FORMAT),
-        "issued_at": now.strftime(_IAM_TIME_FORMAT),
-        "methods": ["password"],
-        "project": {"id": project_id, "name": project_name, "domain": domain},
-        "roles": [{"id": "0", "name": "te_admin"}],
-        "user": {
-            "id": _stable_id("user", found.name),
-            "name": found.name,
-            "domain": domain,
-            "password_expires_at": "",
-        },
-    }
-    if with_catalog:
-        described["catalog"] = [
-            {"type": "iotda", "name": "iotda", "id": _stable_id("catalog", "iotda"), "endpoints": []}
-        ]
-    return IamGrant(token=token, body={"token": described})
-
-
-def _stable_id(kind: str, name: str) -> str:
-    return hashlib.md5(f"{kind}/{name}".encode(), usedforsecurity=False).hexdigest()
+    return unauthorized(TAIL_CLOCK_SKEW.format(date=date, now=present))

@@ -9,8 +9,8 @@ from typing import Any, Final, Literal
 import attrs
 import msgspec
 
-from otaclient_iotda.emulator.auth import Refusal
 from otaclient_iotda.emulator.filters import ErrorCode, ParameterError, RecordIds, Slice, Window, cut
+from otaclient_iotda.emulator.refusals import Refusal
 
 __all__ = [
     "DEVICE_ID",

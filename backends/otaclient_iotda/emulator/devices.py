@@ -11,11 +11,12 @@ import msgspec
 
 from otaclient.emulator import Fleet
 from otaclient_iotda.emulator import render, selection
-from otaclient_iotda.emulator.auth import Edition, Refusal
+from otaclient_iotda.emulator.auth import Edition
 from otaclient_iotda.emulator.bodies import search_statement
 from otaclient_iotda.emulator.calls import DEVICE_ID, UNKNOWN_RESOURCE, Answer, Call, Paging, Refused
 from otaclient_iotda.emulator.filters import device_filter
 from otaclient_iotda.emulator.groups import DeviceGroups
+from otaclient_iotda.emulator.refusals import Refusal
 from otaclient_iotda.emulator.search import DeviceSearch
 from otaclient_iotda.emulator.sql import parse
 

@@ -16,7 +16,6 @@ from otaclient.emulator import Fleet, JobRecord
 from otaclient.emulator.records import TASK_STATUSES
 from otaclient.models import FirmwareKind, TaskStatus
 from otaclient_iotda.emulator import render
-from otaclient_iotda.emulator.auth import Refusal
 from otaclient_iotda.emulator.bodies import ModuleChange, NewModule, module_change, new_module
 from otaclient_iotda.emulator.calls import (
     NO_CONTENT,
@@ -29,6 +28,7 @@ from otaclient_iotda.emulator.calls import (
     Refused,
 )
 from otaclient_iotda.emulator.filters import ModuleFilter, RecordIds, module_filter, wire_time
+from otaclient_iotda.emulator.refusals import Refusal
 
 __all__ = ["ModuleOperations", "ModuleRecord", "ModuleVersions", "Modules"]
 

@@ -14,7 +14,6 @@ from otaclient.emulator import FirmwareRecord, Fleet
 from otaclient.emulator.refusals import FirmwareInUseError, VersionExistsError
 from otaclient.emulator.store import FirmwareOrder, FirmwareStore
 from otaclient_iotda.emulator import render, selection
-from otaclient_iotda.emulator.auth import Refusal
 from otaclient_iotda.emulator.bodies import NewPackage, new_package
 from otaclient_iotda.emulator.calls import (
     NO_CONTENT,
@@ -27,6 +26,7 @@ from otaclient_iotda.emulator.calls import (
     Refused,
 )
 from otaclient_iotda.emulator.filters import package_filter, wire_time
+from otaclient_iotda.emulator.refusals import Refusal
 
 __all__ = ["BUCKET", "PackageBook", "PackageOperations", "object_key", "package_id"]
 

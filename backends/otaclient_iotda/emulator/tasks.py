@@ -19,7 +19,6 @@ from otaclient.emulator.records import TASK_STATUSES
 from otaclient.emulator.refusals import TooManyVersionsError
 from otaclient.models import FirmwareKind, JobKind, TaskStatus
 from otaclient_iotda.emulator import render, selection
-from otaclient_iotda.emulator.auth import Refusal
 from otaclient_iotda.emulator.bodies import NewTask, new_task, targets_meant
 from otaclient_iotda.emulator.calls import (
     NO_CONTENT,
@@ -34,6 +33,7 @@ from otaclient_iotda.emulator.filters import detail_filter, task_filter
 from otaclient_iotda.emulator.groups import DeviceGroups
 from otaclient_iotda.emulator.modules import ModuleVersions
 from otaclient_iotda.emulator.packages import PackageBook
+from otaclient_iotda.emulator.refusals import Refusal
 from otaclient_iotda.emulator.task_records import TaskBook
 
 __all__ = ["TaskOperations"]
