@@ -74,10 +74,10 @@ TESTS: Final = {
     "otaclient/fleet/cuts.py": Tests(("cuts",), ("ranges",)),
     "otaclient/fleet/ranges.py": Tests(("ranges",), ("plan", _RULES)),
     "otaclient/fleet/certified_pages.py": Tests(
-        ("certified_pages", "certified_scan"), (_RULES, "scan_bad_input", "plan")
+        ("certified_pages", "certified_scan"), (_RULES, "scan_bad_pages", "scan_bad_input", "plan")
     ),
     "otaclient/fleet/certified_markers.py": Tests(
-        ("certified_markers", "certified_scan"), (_RULES, "scan_bad_input", "plan")
+        ("certified_markers", "certified_scan"), (_RULES, "scan_bad_pages", "scan_bad_input", "plan")
     ),
 }
 """The modules of the pure core: below ``tests/unit``, what is named by its module."""
