@@ -48,12 +48,12 @@ picture: $(VENV)/.installed-cli
 UNTRACED := tests/adversary tests/docs tests/e2e tests/journeys tests/soak \
 	$(filter-out %/test_backend_promises.py, $(wildcard tests/conformance/test_*.py)) \
 	tests/emulator/test_hidden_capacity.py tests/emulator/test_many_clients.py tests/unit/test_loop_watch.py
-# Some of these wait for others: processes that start, jobs that are polled.
-ONE_MORE = $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)
+# Many of these wait for others: processes that start, services with a limit, jobs that are polled.
+TWO_MORE = $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 2)
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n auto $(UNTRACED:%=--ignore %) --cov --cov-report=term --cov-fail-under=95 $(ARGS)
-	$(if $(ARGS),,$(BIN)/python -m pytest -n $(ONE_MORE) $(UNTRACED))
+	$(BIN)/python -m pytest -n auto --dist worksteal $(UNTRACED:%=--ignore %) --cov --cov-report=term --cov-fail-under=95 $(ARGS)
+	$(if $(ARGS),,$(BIN)/python -m pytest -n $(TWO_MORE) --dist worksteal $(UNTRACED))
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from otaclient.checks import check_encodable
 from otaclient.errors import InvalidQueryError
 
 __all__ = [
@@ -56,11 +57,9 @@ def fingerprint_of(key: Any, *account: str) -> str:
         raise InvalidQueryError(f"idempotency_key is {key!r}: give a text that is not empty, or leave it out")
     if is_fingerprint(key):
         return key
-    try:
-        # As JSON, so that where one text ends and the next begins makes a difference.
-        identity = msgspec.json.encode([*account, key])
-    except UnicodeEncodeError as error:
-        raise InvalidQueryError(f"idempotency_key is {key!r}: remove the halves of surrogate pairs") from error
+    check_encodable(key, name="idempotency_key")
+    # As JSON, so that where one text ends and the next begins makes a difference.
+    identity = msgspec.json.encode([*account, key])
     return _PREFIX + hashlib.sha256(identity).hexdigest()[:_DIGITS]
 
 

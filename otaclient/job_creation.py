@@ -11,11 +11,9 @@ import attrs
 from otaclient.errors import ConflictError, DeadlineExceededError, InvalidQueryError, OtaError
 from otaclient.models import Job, JobId, JobKind, NewJob
 from otaclient.reads import ReadSource, Rows
-from otaclient.reconcile import Write, walk
+from otaclient.reconcile import walk
+from otaclient.session_account import Parser, SessionAccount
 from otaclient.transport.http import HttpRequest
-from otaclient.transport.retry import RetryPolicy
-from otaclient.transport.session import Session
-from otaclient.transport.settling import WriteLag
 
 __all__ = ["JobCreation", "differences"]
 
@@ -35,20 +33,42 @@ class JobCreation:
     waited out, the job is looked for, and adopted where it is found.
     """
 
-    session: Session
-    lag: WriteLag
-    deadline: float
+    account: SessionAccount
+    """That of one call, see :meth:`~otaclient.session_account.SessionAccount.for_one_call`."""
     job: NewJob
     fingerprint: str | None
     keyed: bool
     """Whether the fingerprint is that of a caller's key: then it may have been used before."""
-    reads: Callable[[Session], ReadSource[Job]]
-    """Makes the raw reads of jobs among which one with the fingerprint is."""
+    reads: Callable[[str], ReadSource[Job]]
+    """Makes the raw reads of jobs among which one with a fingerprint is."""
     fingerprint_in: Callable[[Job], str | None]
     """Returns the fingerprint in a job's name at the vendor."""
 
+    async def create(self, build: Callable[[], Awaitable[HttpRequest]], parse: Parser[JobId]) -> JobId:
+        """Return the job that was created with the same key before, or else create it.
+
+        Args:
+            build: Makes the request that creates it, after what has to be read for that.
+            parse: Returns the identifier in the answer.
+
+        Raises:
+            ConflictError: The key belongs to a job that was created from something else; says what differs.
+            OutcomeUnknownError: It may or may not have been created, or may still be.
+        """
+        async with self._turn():
+            if (existing := await self.existing()) is not None:
+                return existing
+            request, began = await build(), self.account.session.clock.now()
+
+            async def look() -> JobId | None:
+                return await self._found(since=began)
+
+            return await self.account.carry_out(
+                request, parse, look=None if self.fingerprint is None else look, fingerprint=self.fingerprint
+            )
+
     @asynccontextmanager
-    async def turn(self) -> AsyncGenerator[None]:
+    async def _turn(self) -> AsyncGenerator[None]:
         """Keep other calls with the same key waiting, which would not see each other's job.
 
         Raises:
@@ -57,13 +77,14 @@ class JobCreation:
         if not self.keyed or self.fingerprint is None:
             yield
             return
-        async with self.lag.turn(self.fingerprint, deadline=self.deadline) as is_ours:
+        deadline = self.account.session.deadline()
+        async with self.account.lag.turn(self.fingerprint, deadline=deadline) as is_ours:
             if not is_ours:
                 raise DeadlineExceededError(
                     "timeout_seconds ran out while another call with this idempotency_key was under way; nothing was "
                     "sent",
                     operation=OPERATION,
-                    backend=self.session.label,
+                    backend=self.account.label,
                 )
             yield
 
@@ -77,15 +98,16 @@ class JobCreation:
         """
         if not self.keyed:
             return None
+        account = self.account
         try:
-            if not self.session.limiter.waits:
+            if not account.session.limiter.waits:
                 raise InvalidQueryError(
                     "idempotency_key is given, for which earlier jobs are looked through, and a client for load tests "
                     "makes one request a call: leave it out; nothing was sent"
                 )
-            if not await self.lag.settle_by(self.deadline, since_before=True):
+            if not await account.lag.settle_by(account.session.deadline(), since_before=True):
                 raise DeadlineExceededError(
-                    f"searches may lag {self.lag.seconds:g} s behind an earlier creation with this idempotency_key, "
+                    f"searches may lag {account.lag.seconds:g} s behind an earlier creation with this idempotency_key, "
                     "and timeout_seconds ends before; nothing was sent"
                 )
             return await self._found(since=None)
@@ -93,38 +115,13 @@ class JobCreation:
             error.operation = OPERATION
             raise
 
-    async def carry_out(self, request: HttpRequest, send: Callable[[RetryPolicy], Awaitable[JobId]]) -> JobId:
-        """Create the job, and return its identifier.
-
-        Args:
-            request: What creates it.
-            send: Sends that, with the retries that are allowed, and returns the identifier in the answer.
-
-        Raises:
-            OutcomeUnknownError: It may or may not have been created, or may still be.
-        """
-        began = self.session.clock.now()
-
-        async def look() -> JobId | None:
-            return await self._found(since=began)
-
-        write = Write(
-            request=request,
-            session=self.session,
-            lag=self.lag,
-            deadline=self.deadline,
-            send=send,
-            look=None if self.fingerprint is None else look,
-            fingerprint=self.fingerprint,
-        )
-        return await write.carry_out()
-
     async def _found(self, *, since: datetime | None) -> JobId | None:
         """Return the oldest job with the fingerprint.
 
         An earlier call with the same key may have been carried out after this one had looked: then there are two, and
         the older is the one that other callers may know.
         """
+        assert self.fingerprint is not None  # what has none is not looked for
         oldest_wanted = None if since is None else since - LARGEST_SKEW
 
         def enough(rows: Rows[Job]) -> bool:
@@ -132,7 +129,7 @@ class JobCreation:
 
         found: list[Job] = []
         try:
-            async for job in walk(self.reads, session=self.session, deadline=self.deadline, enough=enough):
+            async for job in walk(self.reads(self.fingerprint), enough=enough):
                 found += [job] if self.fingerprint_in(job) == self.fingerprint else []
         except OtaError:
             if not found:
@@ -143,7 +140,7 @@ class JobCreation:
         if others:
             _log.warning(
                 "%s: %d jobs have the fingerprint %s: took the oldest, %r, and left %s",
-                self.session.label,
+                self.account.label,
                 len(found),
                 self.fingerprint,
                 oldest.job_id,
@@ -159,7 +156,7 @@ class JobCreation:
                 f"this idempotency_key belongs to job {found.job_id!r}, which was created from something else: "
                 f"{'; '.join(listed)}; use another key for another job",
                 operation=OPERATION,
-                backend=self.session.label,
+                backend=self.account.label,
             )
 
 

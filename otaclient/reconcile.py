@@ -14,7 +14,6 @@ import attrs
 from otaclient.errors import (
     ApiError,
     ConflictError,
-    DeadlineExceededError,
     InvalidQueryError,
     NotFoundError,
     OtaError,
@@ -29,7 +28,7 @@ from otaclient.transport.retry import Failure, Remedy, RetryPolicy
 from otaclient.transport.session import Session
 from otaclient.transport.settling import WriteLag
 
-__all__ = ["UNCLEAR_SECONDS", "Write", "walk", "within"]
+__all__ = ["UNCLEAR_SECONDS", "Write", "walk"]
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -53,8 +52,8 @@ class Write(Generic[_R]):
 
     request: HttpRequest
     session: Session
+    """That of one call, see :meth:`~otaclient.transport.session.Session.until`: all of it ends with that."""
     lag: WriteLag
-    deadline: float
     send: Callable[[RetryPolicy], Awaitable[_R]]
     """Sends the request, with the retries that are left, and returns what the answer holds."""
     look: Callable[[], Awaitable[_R | None]] | None = None
@@ -66,8 +65,12 @@ class Write(Generic[_R]):
     """Tells by the refusal of a repeated request whether an earlier one took effect, and returns its result."""
     fingerprint: str | None = None
     """By which a job can be looked for later."""
+    _deadline: float = attrs.field(init=False)
     _sent: int = attrs.field(default=0, init=False)
     """How many requests of earlier rounds were sent."""
+
+    def __attrs_post_init__(self) -> None:
+        self._deadline = self.session.deadline()
 
     async def carry_out(self) -> _R:
         """Return the result of the write.
@@ -119,7 +122,7 @@ class Write(Generic[_R]):
     async def _looked(self, look: Callable[[], Awaitable[_R | None]], lost: OutcomeUnknownError) -> _R | None:
         began = self.session.clock.monotonic()
         try:
-            in_time = await self.lag.settle_by(self.deadline, least_seconds=UNCLEAR_SECONDS)
+            in_time = await self.lag.settle_by(self._deadline, least_seconds=UNCLEAR_SECONDS)
         except OtaError as error:
             _raise(lost, f"it was not looked for: {error.message}", error)
         if not in_time:
@@ -141,7 +144,7 @@ class Write(Generic[_R]):
         advised: float | None = getattr(cause, "retry_after_seconds", None)
         failure = Failure(error=lost, remedy=Remedy.REPEAT, retry_after_seconds=advised)
         delay = policy.delay(failure, attempt=self._sent, idempotent=self.repeats, roll=self.session.roll())
-        if delay is None or clock.monotonic() + delay >= self.deadline:
+        if delay is None or clock.monotonic() + delay >= self._deadline:
             raise lost
         if self.session.on_event is not None:
             event = Retrying(
@@ -203,31 +206,11 @@ def _raise(lost: OutcomeUnknownError, words: str, cause: OtaError | None = None)
     raise lost from cause
 
 
-def within(session: Session, deadline: float) -> Session:
-    """Return a session whose next call ends by a deadline.
-
-    Raises:
-        DeadlineExceededError: That has passed.
-    """
-    left = deadline - session.clock.monotonic()
-    if left <= 0:
-        raise DeadlineExceededError("timeout_seconds ran out", backend=session.label)
-    return session.with_options(timeout_seconds=left)
-
-
-async def walk(
-    reads: Callable[[Session], ReadSource[_T]],
-    *,
-    session: Session,
-    deadline: float,
-    enough: Callable[[Rows[_T]], bool] = lambda _: False,
-) -> AsyncIterator[_T]:
-    """Yield the rows of a listing that is read to its end by a deadline.
+async def walk(source: ReadSource[_T], *, enough: Callable[[Rows[_T]], bool] = lambda _: False) -> AsyncIterator[_T]:
+    """Yield the rows of a listing that is read to its end.
 
     Args:
-        reads: Makes the raw reads, with the session that they are to use.
-        session: The client's session.
-        deadline: In seconds of the clock's ``monotonic``.
+        source: What reads it, within the time of one call.
         enough: Tells of a page whether the rest of its walk need not be read.
 
     Raises:
@@ -235,11 +218,9 @@ async def walk(
         OtaError: A page could not be read.
     """
     bad: PayloadError | None = None
-    for partition in reads(session).partitions():
-        paging = reads(session).paging
-        window: Window | None = first_window(paging, paging.largest_page)
+    for partition in source.partitions():
+        window: Window | None = first_window(source.paging, source.paging.largest_page)
         while window is not None:
-            source = reads(within(session, deadline))
             raw = await source.fetch(partition, window)
             rows = source.decode(raw)
             bad = bad or next(iter(rows.errors), None)

@@ -1,25 +1,32 @@
 """Whom the operations of one client act for, and what all its repositories do alike with requests and answers."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, ClassVar, Self, TypeVar
+from functools import partial
+from typing import Any, ClassVar, Literal, Self, TypeAlias, TypeVar
 
 import attrs
 
-from otaclient.errors import ApiError, DeadlineExceededError, InvalidQueryError, RequestNotSentError
-from otaclient.models import JobProgress
+from otaclient.errors import ApiError, DeadlineExceededError, RequestNotSentError
+from otaclient.models import JobId, JobProgress, TaskStatus
 from otaclient.paging import Paged
+from otaclient.protocols import JobRepository
+from otaclient.queries import DeviceTaskQuery
 from otaclient.reads import ReadSource
+from otaclient.reconcile import Write
 from otaclient.session_reads import concerning
 from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient.transport.retry import RetryPolicy
 from otaclient.transport.session import Session
 from otaclient.transport.settling import WriteLag
-from otaclient.watching import Reading, wait_for_job, watch_job
+from otaclient.watching import POLL_SECONDS, reasons_of, wait_for_job, watch_job
 
-__all__ = ["SessionAccount", "check_kind"]
+__all__ = ["Parser", "SessionAccount"]
 
 _P = TypeVar("_P")
 _T = TypeVar("_T")
+
+Parser: TypeAlias = Callable[[HttpRequest, HttpResponse], _P]
+"""Returns what an answer to a request holds."""
 
 
 @attrs.frozen(kw_only=True)
@@ -56,6 +63,18 @@ class SessionAccount:
                 backend=self.label,
             )
 
+    async def settle_anew(self, purpose: str) -> None:
+        """Wait until reads show what an earlier request of this call may have done only just now.
+
+        Args:
+            purpose: What is read for, for the error.
+
+        Raises:
+            DeadlineExceededError: The call ends before.
+        """
+        if not await self.lag.settle_by(self.session.deadline(), least_seconds=self.lag.seconds):
+            raise DeadlineExceededError(f"timeout_seconds left no time to {purpose}")
+
     def listing(self, source: ReadSource[_T], *identity: object) -> Paged[_T]:
         """Return a listing.
 
@@ -65,31 +84,29 @@ class SessionAccount:
         """
         return Paged(source, backend=self.name, query=identity, settle=self.settle)
 
-    def watch(self, read: Reading, *, interval_seconds: float) -> AsyncIterator[JobProgress]:
+    def watch(self, jobs: JobRepository, job_id: JobId | str, *, interval_seconds: float) -> AsyncIterator[JobProgress]:
         """Return a job's progress as it changes, until its final state; see :func:`otaclient.watching.watch_job`."""
         return watch_job(
-            read,
+            partial(jobs.progress, job_id),
             interval_seconds=interval_seconds,
             read_lag_seconds=self.lag.seconds,
             clock=self.session.clock,
             roll=self.session.roll,
         )
 
-    async def wait(
-        self,
-        read: Reading,
-        *,
-        read_failures: Callable[[], Awaitable[Mapping[str, int]]],
-        timeout_seconds: float | None,
-        interval_seconds: float,
-    ) -> JobProgress:
+    async def wait(self, jobs: JobRepository, job_id: JobId | str, *, timeout_seconds: float | None) -> JobProgress:
         """Return a job's final progress; see :func:`otaclient.watching.wait_for_job`."""
+
+        async def failures() -> Mapping[str, int]:
+            failed = DeviceTaskQuery(job_id=JobId(job_id), statuses=(TaskStatus.FAILED,))
+            return reasons_of([task async for task in jobs.tasks(failed)])
+
         with concerning("jobs.wait", self.label):
             return await wait_for_job(
-                read,
-                read_failures=read_failures,
+                partial(jobs.progress, job_id),
+                read_failures=failures,
                 timeout_seconds=timeout_seconds,
-                interval_seconds=interval_seconds,
+                interval_seconds=POLL_SECONDS,
                 read_lag_seconds=self.lag.seconds,
                 clock=self.session.clock,
                 roll=self.session.roll,
@@ -100,22 +117,73 @@ class SessionAccount:
         with concerning(operation, self.label):
             return builder(*arguments, **options)
 
-    def parse(
-        self, request: HttpRequest, response: HttpResponse, parser: Callable[[HttpRequest, HttpResponse], _P]
-    ) -> _P:
+    def parse(self, request: HttpRequest, response: HttpResponse, parser: Parser[_P]) -> _P:
         """Return what an answer holds; errors say which operation of which client they are about."""
         redact = self.session.redact
         with concerning(request.operation, self.label, attempts=response.attempts, redact=redact):
             return parser(request, response)
 
-    async def write(
-        self, request: HttpRequest, *, deadline: float | None = None, retry: RetryPolicy | None = None
-    ) -> HttpResponse:
+    async def carry_out(
+        self,
+        request: HttpRequest,
+        parser: Parser[_P],
+        *,
+        look: Callable[[], Awaitable[_P | None]] | None = None,
+        repeats: bool = False,
+        took_effect: Callable[[ApiError], Awaitable[_P | None]] | None = None,
+        fingerprint: str | None = None,
+    ) -> _P:
+        """Send a request that changes something until what became of it is known, or cannot be; for one call.
+
+        Args:
+            request: The request.
+            parser: Returns the result in its answer.
+            look: Returns what was made if it is there; this and what follows as in :class:`otaclient.reconcile.Write`.
+            repeats: Whether the vendor refuses to do it twice.
+            took_effect: Returns the result where the refusal of a repeated request says that an earlier one has it.
+            fingerprint: By which a job can be looked for later.
+
+        Raises:
+            OutcomeUnknownError: It may or may not have taken effect.
+            OtaError: It did not take effect.
+        """
+
+        async def send(retry: RetryPolicy) -> _P:
+            return self.parse(request, await self.write(request, retry=retry), parser)
+
+        return await Write(
+            request=request,
+            session=self.session,
+            lag=self.lag,
+            send=send,
+            look=look,
+            repeats=repeats,
+            took_effect=took_effect,
+            fingerprint=fingerprint,
+        ).carry_out()
+
+    async def command(self, request: HttpRequest, took_effect: Callable[[ApiError], Awaitable[bool]]) -> None:
+        """Send what the vendor refuses to do twice, and after an unclear answer again; for one call.
+
+        Args:
+            request: The request.
+            took_effect: Tells by the refusal of a repeated request whether an earlier one took effect.
+
+        Raises:
+            OutcomeUnknownError: It may or may not have been done.
+            OtaError: It was not done.
+        """
+
+        async def is_done(refusal: ApiError) -> Literal[True] | None:
+            return await took_effect(refusal) or None
+
+        await self.carry_out(request, _done, repeats=True, took_effect=is_done)
+
+    async def write(self, request: HttpRequest, *, retry: RetryPolicy | None = None) -> HttpResponse:
         """Send a request that changes something, and remember that searches may lag behind it.
 
         Args:
             request: The request.
-            deadline: When it must have ended; ``timeout_seconds`` from now unless given.
             retry: The retries that are left; those of the client unless given.
 
         Raises:
@@ -124,7 +192,7 @@ class SessionAccount:
         refused = False
         session = self.session if retry is None else self.session.with_options(retry=retry)
         try:
-            return await session.call(request, deadline=deadline)
+            return await session.call(request)
         except (ApiError, RequestNotSentError):
             refused = True
             raise
@@ -134,11 +202,6 @@ class SessionAccount:
                 self.lag.wrote()
 
 
-def check_kind(query: object, kind: type[Any]) -> None:
-    """Refuse a query of another kind than an operation takes.
-
-    Raises:
-        InvalidQueryError: It says which kind it takes.
-    """
-    if not isinstance(query, kind):
-        raise InvalidQueryError(f"the query is a {type(query).__name__}: give a {kind.__name__}")
+def _done(_request: HttpRequest, _response: HttpResponse) -> Literal[True]:
+    # A command has no result: that its answer is good says it all.
+    return True

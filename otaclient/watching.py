@@ -1,19 +1,36 @@
 """Following a job: its progress as it changes, and its end. Vendor-neutral: a backend gives the reading."""
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Final
 
 import anyio
 import attrs
 
 from otaclient.errors import DeadlineExceededError, InvalidQueryError
-from otaclient.models import FrozenMap, JobProgress, JobStatus
+from otaclient.models import DeviceTask, FrozenMap, JobProgress, JobStatus
 from otaclient.transport.clock import Clock
 
-__all__ = ["FINAL_STATUSES", "Reading", "is_step_back", "wait_for_job", "watch_job"]
+__all__ = [
+    "FINAL_STATUSES",
+    "NO_REASON",
+    "POLL_SECONDS",
+    "Reading",
+    "is_step_back",
+    "reasons_of",
+    "wait_for_job",
+    "watch_job",
+]
 
 FINAL_STATUSES = frozenset({JobStatus.SUCCEEDED, JobStatus.PARTIALLY_SUCCEEDED, JobStatus.FAILED, JobStatus.STOPPED})
 """After one of these a job does nothing more by itself."""
+
+POLL_SECONDS: Final = 10.0
+"""The mean time between two readings of a job that is waited for."""
+
+NO_REASON: Final = "(no reason given)"
+"""Stands for the reason of failed devices of which the vendor says none."""
 
 # Each wait is drawn from this share of the interval around it, so that many watchers do not ask in step.
 _JITTER = 0.2
@@ -118,6 +135,16 @@ async def wait_for_job(
             ranked = sorted(failures.items(), key=lambda item: (-item[1], item[0]))
             return attrs.evolve(last, failures=FrozenMap(dict(ranked)))
     raise DeadlineExceededError(_too_late(last, seconds), operation="jobs.wait")
+
+
+def reasons_of(tasks: Iterable[DeviceTask]) -> Counter[str]:
+    """Return how many of these failed tasks failed for which reason: in the vendor's words, or else its code."""
+    return Counter(_reason_of(task) for task in tasks)
+
+
+def _reason_of(task: DeviceTask) -> str:
+    failure = task.failure
+    return (failure and (failure.message or failure.code)) or NO_REASON
 
 
 def _too_late(last: JobProgress | None, seconds: float) -> str:

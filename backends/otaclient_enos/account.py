@@ -5,10 +5,11 @@ from typing import Final, TypeVar
 
 import attrs
 
+from otaclient.checks import check_kind
 from otaclient.models import DeviceTask, DeviceUpgrade, Firmware, Job
 from otaclient.paging import Paged
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery, JobQuery
-from otaclient.session_account import SessionAccount, check_kind
+from otaclient.session_account import SessionAccount
 from otaclient.session_reads import concerning
 from otaclient.transport.session import Session
 from otaclient_enos.job_names import without_fingerprints
@@ -58,7 +59,7 @@ class Account(SessionAccount):
 
     def _reads(self, operation: str, query: _Q, kind: type[_Q], plan: Callable[[_Q], Plan[_T]]) -> EnosReads[_T]:
         with concerning(operation, self.label):
-            check_kind(query, kind)
+            check_kind(query, kind, name="the query")
             owner_id: str | None = getattr(query, "owner_id", None)
             return EnosReads(self.session, self.organisation.owned_by(owner_id), plan(query))
 

@@ -1,4 +1,4 @@
-"""Checks that all writes share: of texts, numbers, flags, and names with their translations."""
+"""Checks that all writes share: of texts, and names with their translations."""
 
 from typing import Any, Final
 
@@ -6,10 +6,10 @@ from otaclient.errors import InvalidQueryError
 from otaclient.models import LocalizedText
 from otaclient_enos.expression import DEFAULT_LOCALE, check_characters, check_locale
 
-__all__ = ["checked_count", "checked_flag", "checked_text", "name_fields"]
+__all__ = ["LARGEST_INTEGER", "checked_text", "name_fields"]
 
-# What the Integer of the documentation's tables holds.
 LARGEST_INTEGER: Final = 2**31 - 1
+"""What the Integer of the documentation's tables holds."""
 
 
 def checked_text(value: Any, *, name: str) -> str:
@@ -21,29 +21,6 @@ def checked_text(value: Any, *, name: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InvalidQueryError(f"{name} is {value!r}: give a text that is not empty")
     check_characters(value, name=name)
-    return value
-
-
-def checked_count(value: Any, *, name: str, least: int = 1, most: int | None = None) -> int:
-    """Return a whole number within its range.
-
-    Raises:
-        InvalidQueryError: It is no whole number, or out of range.
-    """
-    allowed = f"at least {least}" if most is None else f"from {least} to {most}"
-    if type(value) is not int or not least <= value <= (LARGEST_INTEGER if most is None else most):
-        raise InvalidQueryError(f"{name} is {value!r}: give a whole number, {allowed}")
-    return value
-
-
-def checked_flag(value: Any, *, name: str) -> bool:
-    """Return True or False.
-
-    Raises:
-        InvalidQueryError: It is something else.
-    """
-    if not isinstance(value, bool):
-        raise InvalidQueryError(f"{name} is {value!r}: give True or False")
     return value
 
 

@@ -121,9 +121,9 @@ class EnosFirmware(UnsupportedFirmware):
                 _check_announced(firmware.checksum, upload)
                 body = multipart_body(firmware_fields(firmware, upload.digest), file_name=upload.name, content=upload)
                 request = write_requests.create_firmware(account.organisation, firmware, body)
-                deadline = account.session.deadline()
-                firmware_id = await upload_once(account, request, firmware, upload, deadline=deadline)
-            _check_stored(await self._stored(firmware_id, deadline), upload)
+                account = account.for_one_call()
+                firmware_id = await upload_once(account, request, firmware, upload)
+            _check_stored(await self._stored(firmware_id, account.session.deadline()), upload)
         return firmware_id
 
     async def delete(self, firmware_id: FirmwareId | str, /) -> None:

@@ -1,11 +1,6 @@
 """The upgrade jobs of one organisation, and what they do on each device."""
 
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from functools import partial
-from typing import Final
-
-import attrs
 
 from otaclient.fingerprint import chosen_fingerprint
 from otaclient.job_creation import JobCreation
@@ -15,8 +10,9 @@ from otaclient.protocols import DeviceReference
 from otaclient.queries import DeviceTaskQuery, JobQuery
 from otaclient.reads import PageFacts, PageWindow, RawPage
 from otaclient.session_reads import concerning
-from otaclient.transport.retry import RetryPolicy
+from otaclient.transport.http import HttpRequest
 from otaclient.unsupported import UnsupportedJobs
+from otaclient.watching import POLL_SECONDS
 from otaclient_enos import requests, write_requests
 from otaclient_enos.account import NAME, Account
 from otaclient_enos.commands import carry_out
@@ -26,12 +22,9 @@ from otaclient_enos.mapping import job_from
 from otaclient_enos.new_jobs import check_target_version
 from otaclient_enos.requests import LARGEST_PAGE_SIZE
 from otaclient_enos.responses import parse_created_job, parse_job
-from otaclient_enos.tasks import COUNTED_IN_ORDER, TaskCounts, counts_of, device_keys_of, progress_from, reasons_of
+from otaclient_enos.tasks import COUNTED_IN_ORDER, TaskCounts, counts_of, device_keys_of, progress_from
 
 __all__ = ["EnosJobs"]
-
-POLL_SECONDS: Final = 10.0
-"""The mean time between two readings of a job that is waited for."""
 
 
 class EnosJobs(UnsupportedJobs):
@@ -96,33 +89,26 @@ class EnosJobs(UnsupportedJobs):
 
         Source: EnOS Connection Service, "V2.1 Create OTA Job".
         """
-        account = self._account
-        deadline = account.session.deadline()
+        account = self._account.for_one_call()
         with concerning("jobs.create", account.label):
             mark = chosen_fingerprint(idempotency_key, NAME, account.organisation.org_id, wanted=fingerprint)
             request = write_requests.create_job(account.organisation, job, mark)
-            creation = JobCreation(
-                session=account.session,
-                lag=account.lag,
-                deadline=deadline,
+
+            async def checked_request() -> HttpRequest:
+                if job.scope.source_versions:
+                    deadline = account.session.deadline()
+                    firmware = await self._firmware.read(job.firmware_ids[0], deadline=deadline)
+                    check_target_version(job, firmware.version)
+                return request
+
+            return await JobCreation(
+                account=account,
                 job=job,
                 fingerprint=mark,
                 keyed=idempotency_key is not None,
-                reads=lambda session: attrs.evolve(account, session=session).jobs(query_by_fingerprint(mark or "")),
+                reads=lambda fingerprint: account.jobs(query_by_fingerprint(fingerprint)),
                 fingerprint_in=fingerprint_in,
-            )
-
-            async def send(retry: RetryPolicy) -> JobId:
-                response = await account.write(request, deadline=deadline, retry=retry)
-                return JobId(account.parse(request, response, parse_created_job))
-
-            async with creation.turn():
-                if (existing := await creation.existing()) is not None:
-                    return existing
-                if job.scope.source_versions:
-                    firmware = await self._firmware.read(job.firmware_ids[0], deadline=deadline)
-                    check_target_version(job, firmware.version)
-                return await creation.carry_out(request, send)
+            ).create(checked_request, parse_created_job)
 
     async def start(self, job_id: JobId | str, /) -> None:
         """Start a stopped job.
@@ -194,7 +180,7 @@ class EnosJobs(UnsupportedJobs):
         Source: EnOS Connection Service, "V2.1 Cancel Device Task".
         """
         account = self._account
-        keys = account.build("jobs.cancel_tasks", partial(device_keys_of, job_id=job_id), devices)
+        keys = account.build("jobs.cancel_tasks", device_keys_of, devices, job_id=job_id)
         request = account.build("jobs.cancel_tasks", write_requests.cancel_tasks, account.organisation, job_id, keys)
         await carry_out(account, request, job_id=job_id, device_keys=keys)
 
@@ -214,7 +200,7 @@ class EnosJobs(UnsupportedJobs):
         Source: EnOS Connection Service, "V2.1 Retry Device Task".
         """
         account = self._account
-        keys = account.build("jobs.retry_tasks", partial(device_keys_of, job_id=job_id), devices)
+        keys = account.build("jobs.retry_tasks", device_keys_of, devices, job_id=job_id)
         request = account.build("jobs.retry_tasks", write_requests.retry_tasks, account.organisation, job_id, keys)
         await carry_out(account, request, job_id=job_id, device_keys=keys)
 
@@ -249,7 +235,7 @@ class EnosJobs(UnsupportedJobs):
         """
         account = self._account
         account.build("jobs.progress", requests.get_job, account.organisation, job_id)
-        return account.watch(partial(self.progress, job_id), interval_seconds=interval_seconds)
+        return account.watch(self, job_id, interval_seconds=interval_seconds)
 
     async def wait(self, job_id: JobId | str, /, *, timeout_seconds: float | None = None) -> JobProgress:
         """Wait for a job's final state and return it, with its failed devices by reason.
@@ -263,12 +249,7 @@ class EnosJobs(UnsupportedJobs):
             NotFoundError: No such job (code 24404).
             InvalidQueryError: The identifier cannot be right; nothing was sent.
         """
-        return await self._account.wait(
-            partial(self.progress, job_id),
-            read_failures=partial(self._reasons, job_id),
-            timeout_seconds=timeout_seconds,
-            interval_seconds=POLL_SECONDS,
-        )
+        return await self._account.wait(self, job_id, timeout_seconds=timeout_seconds)
 
     async def _counts(self, job_id: JobId) -> TaskCounts:
         """Return how many tasks are in which status: of a small job by reading them, of a large one by their totals."""
@@ -295,7 +276,3 @@ class EnosJobs(UnsupportedJobs):
         source = self._account.tasks(query)
         raw = await source.fetch(source.partitions()[0], window)
         return raw, source.facts(raw)
-
-    async def _reasons(self, job_id: JobId | str) -> Counter[str]:
-        failed = DeviceTaskQuery(job_id=JobId(job_id), statuses=(TaskStatus.FAILED,))
-        return reasons_of([task async for task in self.tasks(failed)])

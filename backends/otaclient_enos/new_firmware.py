@@ -7,9 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from otaclient.checks import check_encodable, check_kind, checked_count, checked_flag
 from otaclient.errors import InvalidQueryError
 from otaclient.models import Checksum, FirmwareKind, NewFirmware, Verification
-from otaclient_enos.checks import checked_count, checked_flag, checked_text, name_fields
+from otaclient_enos.checks import LARGEST_INTEGER, checked_text, name_fields
 from otaclient_enos.requests import check_identifier
 
 __all__ = ["check_new_firmware", "firmware_fields", "sign_method_of"]
@@ -30,9 +31,7 @@ def check_new_firmware(firmware: NewFirmware) -> None:
     Raises:
         InvalidQueryError: Names the field, the rule and the remedy.
     """
-    given: Any = firmware
-    if not isinstance(given, NewFirmware):
-        raise InvalidQueryError(f"the firmware is a {type(given).__name__}: give a NewFirmware")
+    check_kind(firmware, NewFirmware, name="the firmware")
     if firmware.kind is not FirmwareKind.FIRMWARE:
         raise InvalidQueryError(f"kind is {firmware.kind}: EnOS has only the kind firmware")
     for name, value in (
@@ -89,22 +88,22 @@ def _verification_fields(verification: Verification) -> dict[str, Any]:
         raise InvalidQueryError("verification.verified is given, but only a verification job can say so: leave it out")
     required = False if verification.required is None else verification.required
     fields: dict[str, Any] = {"enableVerification": checked_flag(required, name="verification.required")}
-    most = verification.max_devices
-    if most is not None:
-        fields["maxAllowedForVerification"] = checked_count(most, name="verification.max_devices")
+    most = LARGEST_INTEGER
+    if verification.max_devices is not None:
+        most = checked_count(verification.max_devices, name="verification.max_devices", least=1, most=most)
+        fields["maxAllowedForVerification"] = most
     if verification.min_successes is not None:
         fields["minSuccessForVerified"] = checked_count(
-            verification.min_successes, name="verification.min_successes", most=most
+            verification.min_successes, name="verification.min_successes", least=1, most=most
         )
     return fields
 
 
-def _description(text: str) -> str:
-    # A description may have lines; what has no UTF-8 cannot be sent at all.
-    try:
-        text.encode()
-    except (UnicodeEncodeError, AttributeError) as error:
-        raise InvalidQueryError(f"description is {text!r}: give a text without halves of surrogate pairs") from error
+def _description(text: Any) -> str:
+    if not isinstance(text, str):
+        raise InvalidQueryError(f"description is {text!r}: give a text")
+    # It may have several lines, so that control characters are not looked for.
+    check_encodable(text, name="description")
     return text
 
 

@@ -11,10 +11,11 @@ from datetime import datetime
 from math import isfinite
 from typing import Any, Final
 
+from otaclient.checks import check_kind, checked_count, checked_flag
 from otaclient.errors import InvalidQueryError, UnsupportedOperationError
 from otaclient.fingerprint import check_unmarked, marked
 from otaclient.models import JobKind, JobPolicy, JobSchedule, JobScope, NewJob, PolicyMode, RetrySchedule
-from otaclient_enos.checks import checked_count, checked_flag, checked_text, name_fields
+from otaclient_enos.checks import LARGEST_INTEGER, checked_text, name_fields
 from otaclient_enos.mapping import JOB_KIND_WORDS, PARTIAL_SCOPE, POLICY_MODE_WORDS, WHOLE_SCOPE
 from otaclient_enos.requests import check_identifier
 from otaclient_enos.signing import epoch_ms
@@ -46,9 +47,7 @@ def job_fields(job: NewJob, fingerprint: str | None = None) -> dict[str, Any]:
         InvalidQueryError: EnOS cannot do that; names the field, the rule and the remedy.
         UnsupportedOperationError: The job is to wait for a confirmation, which EnOS does not know.
     """
-    given: Any = job
-    if not isinstance(given, NewJob):
-        raise InvalidQueryError(f"the job is a {type(given).__name__}: give a NewJob")
+    check_kind(job, NewJob, name="the job")
     if job.hold or job.policy.hold:
         raise UnsupportedOperationError("EnOS has no jobs that wait for a confirmation: leave hold out")
     if len(job.firmware_ids) != 1:
@@ -171,7 +170,7 @@ def _upgrade_policy(policy: JobPolicy) -> dict[str, Any]:
         **_timeout(policy),
     }
     if policy.max_concurrency is not None:
-        fields["maximumConcurrency"] = checked_count(policy.max_concurrency, name="policy.max_concurrency")
+        fields["maximumConcurrency"] = _count(policy.max_concurrency, name="policy.max_concurrency")
     if policy.retry is not None:
         fields["retryPolicy"] = _retry(policy.retry)
     if policy.schedule is not None:
@@ -202,11 +201,15 @@ def _retry(retry: RetrySchedule) -> dict[str, Any]:
     least = 1 if retry.enabled else 0
     fields: dict[str, Any] = {
         "enableRetry": checked_flag(retry.enabled, name="policy.retry.enabled"),
-        "retryCount": checked_count(retry.count, name="policy.retry.count", least=least),
+        "retryCount": _count(retry.count, name="policy.retry.count", least=least),
     }
     if retry.interval_minutes is not None:
-        fields["retryInterval"] = checked_count(retry.interval_minutes, name="policy.retry.interval_minutes")
+        fields["retryInterval"] = _count(retry.interval_minutes, name="policy.retry.interval_minutes")
     return fields
+
+
+def _count(value: Any, *, name: str, least: int = 1) -> int:
+    return checked_count(value, name=name, least=least, most=LARGEST_INTEGER)
 
 
 def _schedule(schedule: JobSchedule) -> dict[str, Any]:

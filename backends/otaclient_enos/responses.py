@@ -11,6 +11,7 @@ import msgspec
 
 from otaclient.decoding import FastRows, straight_rows, twin_rows
 from otaclient.errors import PayloadError
+from otaclient.models import FirmwareId, JobId
 from otaclient.reads import PageFacts, Rows
 from otaclient.structuring import camel_case, decode_json, structure, structure_rows
 from otaclient.transport.http import HttpRequest, HttpResponse, excerpt_of
@@ -128,22 +129,22 @@ def parse_job(request: HttpRequest, response: HttpResponse) -> JobRecord:
     return _parsed(request, response, JobAnswer).data
 
 
-def parse_created_firmware(request: HttpRequest, response: HttpResponse) -> str:
+def parse_created_firmware(request: HttpRequest, response: HttpResponse) -> FirmwareId:
     """Return the identifier of a new firmware.
 
     Raises:
         PayloadError: It is not what the vendor documents, although the firmware was created.
     """
-    return _parsed_creation(request, response, CreatedFirmwareAnswer).data.firmware_id
+    return FirmwareId(_parsed_creation(request, response, CreatedFirmwareAnswer).data.firmware_id)
 
 
-def parse_created_job(request: HttpRequest, response: HttpResponse) -> str:
+def parse_created_job(request: HttpRequest, response: HttpResponse) -> JobId:
     """Return the identifier of a new job.
 
     Raises:
         PayloadError: It is not what the vendor documents, although the job was created.
     """
-    return _parsed_creation(request, response, CreatedJobAnswer).data.job_id
+    return JobId(_parsed_creation(request, response, CreatedJobAnswer).data.job_id)
 
 
 def parse_versions(request: HttpRequest, response: HttpResponse) -> tuple[str, ...]:

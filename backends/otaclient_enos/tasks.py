@@ -1,18 +1,19 @@
 """What a job's tasks say about the job, and how its devices are named. Pure functions."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
+from otaclient.device_references import checked_references
 from otaclient.errors import InvalidQueryError
 from otaclient.models import DeviceTask, DeviceUpgrade, JobProgress, JobStatus, TaskStatus
 from otaclient.protocols import DeviceReference
 from otaclient_enos.requests import check_identifier
 
-__all__ = ["COUNTED_IN_ORDER", "TaskCounts", "counts_of", "device_keys_of", "progress_from", "reasons_of"]
+__all__ = ["COUNTED_IN_ORDER", "TaskCounts", "counts_of", "device_keys_of", "progress_from"]
 
 COUNTED_IN_ORDER: Final = (
     TaskStatus.PENDING,
@@ -27,9 +28,6 @@ COUNTED_IN_ORDER: Final = (
 Counted one after the other in this order, a device that moves on is counted twice rather than overlooked, so that no
 job seems to have ended while a device is still under way.
 """
-
-NO_REASON: Final = "(no reason given)"
-"""Stands for the reason of failed devices of which the vendor says none."""
 
 
 @attrs.frozen(kw_only=True)
@@ -81,28 +79,16 @@ def progress_from(job_status: JobStatus, counts: TaskCounts, *, as_of: datetime)
     )
 
 
-def reasons_of(tasks: Iterable[DeviceTask]) -> Counter[str]:
-    """Return how many of these failed tasks failed for which reason, in the vendor's words."""
-    return Counter((task.failure.message if task.failure else None) or NO_REASON for task in tasks)
-
-
 def device_keys_of(devices: Sequence[DeviceReference], *, job_id: str) -> tuple[str, ...]:
     """Return the deviceKeys of some devices of a job, each once.
 
     Raises:
         InvalidQueryError: The list is empty or no list; a record names no deviceKey, or belongs to another job.
     """
-    given: Any = devices
-    if isinstance(given, str | DeviceTask | DeviceUpgrade) or not isinstance(given, Sequence):
-        raise InvalidQueryError(f"devices is {_shown(given)}: give a list of devices")
-    if not given:
-        raise InvalidQueryError("devices is an empty list: name at least one device")
-    return tuple(dict.fromkeys(_device_key(device, job_id) for device in devices))
+    return tuple(dict.fromkeys(map(_device_key, checked_references(devices, job_id=job_id))))
 
 
-def _device_key(device: Any, job_id: str) -> str:
-    if isinstance(device, DeviceTask) and device.job_id != job_id:
-        raise InvalidQueryError(f"devices holds a task of job {device.job_id!r}, not of {job_id!r}")
+def _device_key(device: DeviceReference) -> str:
     if not isinstance(device, DeviceTask | DeviceUpgrade):
         return check_identifier(device, name="devices")
     if device.device_key is None:
@@ -111,7 +97,3 @@ def _device_key(device: Any, job_id: str) -> str:
             "give that text"
         )
     return device.device_key
-
-
-def _shown(value: object) -> str:
-    return repr(value) if isinstance(value, str) else f"a {type(value).__name__}"

@@ -1,18 +1,11 @@
 """Uploading a firmware once: after an unclear answer it is looked for, by what the vendor stores of it."""
 
-from collections.abc import Callable
-
-import attrs
-
-from otaclient.errors import ApiError, ConflictError, DeadlineExceededError, PayloadError
+from otaclient.errors import ApiError, ConflictError, PayloadError
 from otaclient.files import Upload
 from otaclient.models import Firmware, FirmwareId, NewFirmware
 from otaclient.queries import FirmwareQuery
-from otaclient.reads import ReadSource
-from otaclient.reconcile import Write, walk
+from otaclient.reconcile import walk
 from otaclient.transport.http import HttpRequest
-from otaclient.transport.retry import RetryPolicy
-from otaclient.transport.session import Session
 from otaclient_enos.account import Account
 from otaclient_enos.effects import EXISTS_ALREADY, VERSION_EXISTS
 from otaclient_enos.responses import parse_created_firmware
@@ -20,10 +13,14 @@ from otaclient_enos.responses import parse_created_firmware
 __all__ = ["upload_once"]
 
 
-async def upload_once(
-    account: Account, request: HttpRequest, firmware: NewFirmware, upload: Upload, *, deadline: float
-) -> FirmwareId:
+async def upload_once(account: Account, request: HttpRequest, firmware: NewFirmware, upload: Upload) -> FirmwareId:
     """Upload a firmware and return its identifier, also where that took effect without an answer.
+
+    Args:
+        account: Whose it is, for one call.
+        request: The request.
+        firmware: What it creates.
+        upload: The file.
 
     Raises:
         ConflictError: The product has another firmware of this version or name.
@@ -32,45 +29,24 @@ async def upload_once(
     """
     # Versions are unique within a product; whether they are among firmware without one is not documented.
     unique = firmware.product_id is not None
-
-    async def send(retry: RetryPolicy) -> FirmwareId:
-        response = await account.write(request, deadline=deadline, retry=retry)
-        return FirmwareId(account.parse(request, response, parse_created_firmware))
+    query = FirmwareQuery(
+        products=None if firmware.product_id is None else (firmware.product_id,), version=firmware.version
+    )
 
     async def look() -> FirmwareId | None:
-        found = walk(_reads(account, firmware), session=account.session, deadline=deadline)
-        rivals = [each async for each in found if _is_rival(each, firmware)]
+        rivals = [each async for each in walk(account.firmware(query)) if _is_rival(each, firmware)]
         return _same(rivals, upload, unique=unique)
 
     async def took_effect(refusal: ApiError) -> FirmwareId | None:
         if refusal.vendor_code not in EXISTS_ALREADY:
             return None
-        # An earlier request may have been carried out only now, so that searches need their time from now on.
-        if not await account.lag.settle_by(deadline, least_seconds=account.lag.seconds):
-            raise DeadlineExceededError("timeout_seconds left no time to look for it")
+        await account.settle_anew("look for it")
         found = await look()
         if found is None and refusal.vendor_code == VERSION_EXISTS:
             raise PayloadError("the product is said to have this version already, but searches do not show it")
         return found
 
-    write = Write(
-        request=request,
-        session=account.session,
-        lag=account.lag,
-        deadline=deadline,
-        send=send,
-        look=look,
-        repeats=unique,
-        took_effect=took_effect,
-    )
-    return await write.carry_out()
-
-
-def _reads(account: Account, firmware: NewFirmware) -> Callable[[Session], ReadSource[Firmware]]:
-    query = FirmwareQuery(
-        products=None if firmware.product_id is None else (firmware.product_id,), version=firmware.version
-    )
-    return lambda session: attrs.evolve(account, session=session).firmware(query)
+    return await account.carry_out(request, parse_created_firmware, look=look, repeats=unique, took_effect=took_effect)
 
 
 def _is_rival(found: Firmware, firmware: NewFirmware) -> bool:

@@ -4,10 +4,11 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
+from otaclient.checks import check_kind
 from otaclient.models import DeviceTask, DeviceUpgrade, Firmware, Job
 from otaclient.paging import Paged
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery, JobQuery
-from otaclient.session_account import SessionAccount, check_kind
+from otaclient.session_account import SessionAccount
 from otaclient.session_reads import concerning
 from otaclient.transport.session import Session
 from otaclient_iotda.job_names import with_fingerprints
@@ -43,19 +44,19 @@ class Account(SessionAccount):
     def firmware(self, query: FirmwareQuery) -> IotdaReads[Firmware]:
         """Return the raw reads behind a query."""
         with concerning("firmware.search", self.label):
-            check_kind(query, FirmwareQuery)
+            check_kind(query, FirmwareQuery, name="the query")
             return self._reads(plan_firmware(query, app_id=self.app_id))
 
     def jobs(self, query: JobQuery) -> IotdaReads[Job]:
         """Return the raw reads behind a query."""
         with concerning("jobs.search", self.label):
-            check_kind(query, JobQuery)
+            check_kind(query, JobQuery, name="the query")
             return self._reads(with_fingerprints(plan_jobs(query, app_id=self.app_id), query))
 
     def tasks(self, query: DeviceTaskQuery) -> IotdaReads[DeviceTask]:
         """Return the raw reads behind a query."""
         with concerning("jobs.tasks", self.label):
-            check_kind(query, DeviceTaskQuery)
+            check_kind(query, DeviceTaskQuery, name="the query")
             return self._reads(plan_tasks(query))
 
     def devices(self, query: DeviceUpgradeQuery, *, anew: bool = False) -> IotdaReads[DeviceUpgrade]:
@@ -66,7 +67,7 @@ class Account(SessionAccount):
             anew: Whether every walk from the beginning finds out anew who is being upgraded, if that is asked for.
         """
         with concerning("devices.search", self.label):
-            check_kind(query, DeviceUpgradeQuery)
+            check_kind(query, DeviceUpgradeQuery, name="the query")
             plan = plan_devices(query, app_id=self.app_id)
             if not query.resolve_upgrading:
                 return self._reads(plan)

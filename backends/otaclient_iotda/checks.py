@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import attrs
 
+from otaclient.checks import check_encodable
 from otaclient.errors import InvalidQueryError
 
 __all__ = [
@@ -23,8 +24,6 @@ __all__ = [
     "TASK_ID",
     "VERSION",
     "Rule",
-    "checked_count",
-    "checked_flag",
     "checked_list",
     "checked_prose",
 ]
@@ -79,32 +78,7 @@ def checked_prose(value: Any, *, name: str, longest: int) -> str:
     if not isinstance(value, str) or len(value) > longest:
         shown = f"{len(value)} characters long" if isinstance(value, str) else repr(value)
         raise InvalidQueryError(f"{name} is {shown}: IoTDA takes a text of at most {longest} characters")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidQueryError(f"{name} is {value!r}: remove the halves of surrogate pairs") from error
-    return value
-
-
-def checked_count(value: Any, *, name: str, least: int, most: int) -> int:
-    """Return a whole number within its range.
-
-    Raises:
-        InvalidQueryError: It is no whole number, or out of range.
-    """
-    if type(value) is not int or not least <= value <= most:
-        raise InvalidQueryError(f"{name} is {value!r}: IoTDA takes a whole number from {least} to {most}")
-    return value
-
-
-def checked_flag(value: Any, *, name: str) -> bool:
-    """Return True or False.
-
-    Raises:
-        InvalidQueryError: It is something else.
-    """
-    if not isinstance(value, bool):
-        raise InvalidQueryError(f"{name} is {value!r}: give True or False")
+    check_encodable(value, name=name)
     return value
 
 

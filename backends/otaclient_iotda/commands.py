@@ -1,10 +1,11 @@
 """Carrying out what stops, confirms, tries again and deletes, until what became of it is known."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import attrs
 
-from otaclient.errors import ApiError, DeadlineExceededError, NotFoundError
+from otaclient.errors import ApiError, NotFoundError
 from otaclient.models import DeviceId, DeviceTask, JobId
 from otaclient.queries import DeviceTaskQuery
 from otaclient.reads import Rows
@@ -22,6 +23,8 @@ from otaclient_iotda.write_requests import Deed, act_on_task
 
 __all__ = ["act", "carry_out"]
 
+_PURPOSE: Final = "read how things stand"
+
 
 async def carry_out(account: Account, request: HttpRequest) -> None:
     """Send a deletion, and after an unclear answer again: what is not there any more was deleted.
@@ -30,24 +33,11 @@ async def carry_out(account: Account, request: HttpRequest) -> None:
         OutcomeUnknownError: It may or may not have been deleted.
         OtaError: It was not deleted.
     """
-    deadline = account.session.deadline()
 
-    async def send(retry: RetryPolicy) -> bool:
-        await account.write(request, deadline=deadline, retry=retry)
-        return True
+    async def is_gone(refusal: ApiError) -> bool:
+        return isinstance(refusal, NotFoundError)
 
-    async def took_effect(refusal: ApiError) -> bool | None:
-        return True if isinstance(refusal, NotFoundError) else None
-
-    await Write(
-        request=request,
-        session=account.session,
-        lag=account.lag,
-        deadline=deadline,
-        send=send,
-        repeats=True,
-        took_effect=took_effect,
-    ).carry_out()
+    await account.for_one_call().command(request, is_gone)
 
 
 async def act(
@@ -69,14 +59,7 @@ async def act(
         OtaError: It was not done.
     """
     request = account.build(operation, act_on_task, account.project_id, deed, job_id, targets, operation=operation)
-    command = _Command(
-        account=account,
-        request=request,
-        deed=deed,
-        job_id=job_id,
-        targets=targets,
-        deadline=account.session.deadline(),
-    )
+    command = _Command(account=account.for_one_call(), request=request, deed=deed, job_id=job_id, targets=targets)
     return await command.carry_out()
 
 
@@ -87,7 +70,6 @@ class _Command:
     deed: Deed
     job_id: str
     targets: Sequence[DeviceId] | None
-    deadline: float
     _rounds: int = attrs.field(default=0, init=False)
 
     async def carry_out(self) -> tuple[TargetOutcome, ...]:
@@ -96,7 +78,6 @@ class _Command:
             request=self.request,
             session=account.session,
             lag=account.lag,
-            deadline=self.deadline,
             send=self._send,
             repeats=True,
             took_effect=self._took_effect,
@@ -106,7 +87,7 @@ class _Command:
     async def _send(self, retry: RetryPolicy) -> tuple[TargetOutcome, ...]:
         account = self.account
         self._rounds += 1
-        response = await account.write(self.request, deadline=self.deadline, retry=retry)
+        response = await account.write(self.request, retry=retry)
         outcomes = outcomes_from(account.parse(self.request, response, parse_targets), self.targets or ())
         refused = [outcome.device_id for outcome in outcomes if not outcome.accepted]
         if self._rounds == 1 or not refused:
@@ -122,16 +103,16 @@ class _Command:
             done = await self._done_to(self.targets)
             return tuple(map(_accepted, self.targets)) if done == set(self.targets) else None
         account = self.account
-        await self._settle()
+        await account.settle_anew(_PURPOSE)
         request = account.build(self.request.operation, requests.get_task, account.project_id, self.job_id)
-        response = await account.session.call(request, deadline=self.deadline)
+        response = await account.session.call(request)
         job = job_from(account.parse(request, response, parse_task), backend=account.label)
         return () if is_done(self.deed, job.status) else None
 
     async def _done_to(self, devices: Sequence[DeviceId]) -> set[DeviceId]:
         """Return the devices to which it was done, by how their targets stand now."""
-        account, wanted = self.account, set(devices)
-        await self._settle()
+        wanted = set(devices)
+        await self.account.settle_anew(_PURPOSE)
         query = DeviceTaskQuery(job_id=JobId(self.job_id), devices=tuple(devices))
         seen: set[DeviceId] = set()
         done: set[DeviceId] = set()
@@ -139,23 +120,11 @@ class _Command:
         def enough(rows: Rows[DeviceTask]) -> bool:
             return wanted <= seen | {task.device_id for task in rows.good}
 
-        tasks = walk(
-            lambda session: attrs.evolve(account, session=session).tasks(query),
-            session=account.session,
-            deadline=self.deadline,
-            enough=enough,
-        )
-        async for task in tasks:
+        async for task in walk(self.account.tasks(query), enough=enough):
             if task.device_id in wanted:
                 seen.add(task.device_id)
                 done |= {task.device_id} if is_done_to(self.deed, task.status) else set()
         return done
-
-    async def _settle(self) -> None:
-        # An earlier request may have been carried out only now, so that reads need their time from now on.
-        lag = self.account.lag
-        if not await lag.settle_by(self.deadline, least_seconds=lag.seconds):
-            raise DeadlineExceededError("timeout_seconds left no time to read how things stand")
 
 
 def _accepted(device_id: DeviceId) -> TargetOutcome:

@@ -1,18 +1,16 @@
 """The firmware of one project: its OTA upgrade packages."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
-
-import attrs
 
 from otaclient.errors import UnsupportedOperationError
 from otaclient.models import Firmware, FirmwareId, NewFirmware
 from otaclient.paging import Paged
 from otaclient.protocols import FirmwareContent
 from otaclient.queries import FirmwareQuery
-from otaclient.reconcile import Write, walk
+from otaclient.reconcile import walk
 from otaclient.session_reads import concerning
-from otaclient.transport.retry import RetryPolicy
 from otaclient.unsupported import UnsupportedFirmware
 from otaclient_iotda import requests, write_requests
 from otaclient_iotda.account import Account
@@ -97,26 +95,11 @@ class IotdaFirmware(UnsupportedFirmware):
                 )
             fields = package_fields(firmware, app_id=account.app_id, region=account.region, module_name=module_name)
             request = write_requests.create_package(account.project_id, fields)
-            deadline = account.session.deadline()
-
-            async def send(retry: RetryPolicy) -> FirmwareId:
-                response = await account.write(request, deadline=deadline, retry=retry)
-                return FirmwareId(account.parse(request, response, parse_created_package))
-
-            async def look() -> FirmwareId | None:
-                return await self._created(firmware, fields, deadline)
-
-            write = Write(
-                request=request,
-                session=account.session,
-                lag=account.lag,
-                deadline=deadline,
-                send=send,
-                look=look,
-                # Whether a product may have a version twice is not documented: a repeat might make a second package.
-                repeats=False,
+            account = account.for_one_call()
+            # Not repeated: whether a product may have a version twice is not documented, so it might be made twice.
+            return await account.carry_out(
+                request, parse_created_package, look=partial(_look, account, firmware, fields)
             )
-            return await write.carry_out()
 
     async def delete(self, firmware_id: FirmwareId | str, /) -> None:
         """Delete a package, for good; its file stays in the object storage.
@@ -132,20 +115,15 @@ class IotdaFirmware(UnsupportedFirmware):
         request = account.build("firmware.delete", write_requests.delete_package, account.project_id, firmware_id)
         await carry_out(account, request)
 
-    async def _created(self, new: NewFirmware, fields: Mapping[str, Any], deadline: float) -> FirmwareId | None:
-        """Return the package that was created from these fields; no listing says where its file is."""
-        account = self._account
-        query = FirmwareQuery(
-            products=None if new.product_id is None else (new.product_id,), kinds=(new.kind,), version=new.version
-        )
-        found = walk(
-            lambda session: attrs.evolve(account, session=session).firmware(query),
-            session=account.session,
-            deadline=deadline,
-        )
-        for row in [row async for row in found]:
-            request = account.build("firmware.create", requests.get_package, account.project_id, row.firmware_id)
-            response = await account.session.call(request, deadline=deadline)
-            if is_made_from(account.parse(request, response, parse_package), fields):
-                return row.firmware_id
-        return None
+
+async def _look(account: Account, new: NewFirmware, fields: Mapping[str, Any]) -> FirmwareId | None:
+    """Return the package that was created from these fields; no listing says where its file is."""
+    query = FirmwareQuery(
+        products=None if new.product_id is None else (new.product_id,), kinds=(new.kind,), version=new.version
+    )
+    for row in [row async for row in walk(account.firmware(query))]:
+        request = account.build("firmware.create", requests.get_package, account.project_id, row.firmware_id)
+        response = await account.session.call(request)
+        if is_made_from(account.parse(request, response, parse_package), fields):
+            return row.firmware_id
+    return None

@@ -1,29 +1,26 @@
 """The upgrade jobs of one project, and what they do on each device."""
 
-from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from functools import partial
-from typing import Any, Final
-
-import attrs
+from typing import Any
 
 from otaclient.errors import OtaError
 from otaclient.fingerprint import chosen_fingerprint
 from otaclient.job_creation import JobCreation
-from otaclient.models import DeviceTask, FirmwareKind, Job, JobId, JobProgress, NewJob, TaskStatus
+from otaclient.models import DeviceTask, FirmwareKind, Job, JobId, JobProgress, NewJob
 from otaclient.paging import Paged
 from otaclient.protocols import DeviceReference
 from otaclient.queries import DeviceTaskQuery, JobQuery
 from otaclient.session_reads import concerning
-from otaclient.transport.retry import RetryPolicy
+from otaclient.transport.http import HttpRequest
 from otaclient.unsupported import UnsupportedJobs
+from otaclient.watching import POLL_SECONDS
 from otaclient_iotda import requests, write_requests
 from otaclient_iotda.account import NAME, Account
 from otaclient_iotda.commands import act, carry_out
 from otaclient_iotda.firmware import IotdaFirmware
 from otaclient_iotda.job_names import fingerprint_in
 from otaclient_iotda.mapping import job_from
-from otaclient_iotda.new_jobs import check_kind, job_fields, kind_of
+from otaclient_iotda.new_jobs import check_firmware_kind, job_fields, kind_of
 from otaclient_iotda.records import TargetOutcome
 from otaclient_iotda.responses import parse_created_task, parse_task
 from otaclient_iotda.tasks import (
@@ -32,14 +29,10 @@ from otaclient_iotda.tasks import (
     in_parts,
     interrupted,
     progress_from,
-    reasons_of,
 )
 from otaclient_iotda.write_requests import Deed
 
 __all__ = ["IotdaJobs"]
-
-POLL_SECONDS: Final = 10.0
-"""The mean time between two readings of a job that is waited for."""
 
 
 class IotdaJobs(UnsupportedJobs):
@@ -117,8 +110,7 @@ class IotdaJobs(UnsupportedJobs):
 
         Source: Huawei Cloud IoTDA API reference, "Create a Batch Task".
         """
-        account = self._account
-        deadline = account.session.deadline()
+        account = self._account.for_one_call()
         with concerning("jobs.create", account.label):
             mark = chosen_fingerprint(idempotency_key, NAME, account.project_id, wanted=fingerprint)
             fields = job_fields(
@@ -130,27 +122,20 @@ class IotdaJobs(UnsupportedJobs):
                 gateway_mode=gateway_mode,
                 extra_info=extra_info,
             )
-            creation = JobCreation(
-                session=account.session,
-                lag=account.lag,
-                deadline=deadline,
+
+            async def request() -> HttpRequest:
+                deadline = account.session.deadline()
+                kind = firmware_kind or await self._kind_for(job, gateway_mode=gateway_mode, deadline=deadline)
+                return write_requests.create_task(account.project_id, fields, kind, mark)
+
+            return await JobCreation(
+                account=account,
                 job=job,
                 fingerprint=mark,
                 keyed=idempotency_key is not None,
-                reads=lambda session: attrs.evolve(account, session=session).jobs(JobQuery()),
+                reads=lambda _: account.jobs(JobQuery()),
                 fingerprint_in=fingerprint_in,
-            )
-            async with creation.turn():
-                if (existing := await creation.existing()) is not None:
-                    return existing
-                kind = firmware_kind or await self._kind_for(job, gateway_mode=gateway_mode, deadline=deadline)
-                request = write_requests.create_task(account.project_id, fields, kind, mark)
-
-                async def send(retry: RetryPolicy) -> JobId:
-                    response = await account.write(request, deadline=deadline, retry=retry)
-                    return JobId(account.parse(request, response, parse_created_task))
-
-                return await creation.carry_out(request, send)
+            ).create(request, parse_created_task)
 
     async def start(self, job_id: JobId | str, /) -> None:
         """Confirm a held job, on all its devices.
@@ -268,7 +253,7 @@ class IotdaJobs(UnsupportedJobs):
         """
         account = self._account
         account.build("jobs.progress", requests.get_task, account.project_id, job_id)
-        return account.watch(partial(self.progress, job_id), interval_seconds=interval_seconds)
+        return account.watch(self, job_id, interval_seconds=interval_seconds)
 
     async def wait(self, job_id: JobId | str, /, *, timeout_seconds: float | None = None) -> JobProgress:
         """Wait for a job's final state and return it, with its failed devices by reason.
@@ -282,22 +267,13 @@ class IotdaJobs(UnsupportedJobs):
             NotFoundError: No such task in this project (HTTP status 404).
             InvalidQueryError: The identifier cannot be right; nothing was sent.
         """
-        return await self._account.wait(
-            partial(self.progress, job_id),
-            read_failures=partial(self._reasons, job_id),
-            timeout_seconds=timeout_seconds,
-            interval_seconds=POLL_SECONDS,
-        )
+        return await self._account.wait(self, job_id, timeout_seconds=timeout_seconds)
 
     async def _kind_for(self, job: NewJob, *, gateway_mode: bool, deadline: float) -> FirmwareKind:
         packages = [await self._firmware.read(firmware_id, deadline=deadline) for firmware_id in job.firmware_ids]
         kind = self._account.build("jobs.create", kind_of, packages)
-        self._account.build("jobs.create", check_kind, kind, gateway_mode=gateway_mode)
+        self._account.build("jobs.create", check_firmware_kind, kind, gateway_mode=gateway_mode)
         return kind
-
-    async def _reasons(self, job_id: JobId | str) -> Counter[str]:
-        failed = DeviceTaskQuery(job_id=JobId(job_id), statuses=(TaskStatus.FAILED,))
-        return reasons_of([task async for task in self.tasks(failed)])
 
     async def _on_all(self, deed: Deed, job_id: str, *, operation: str) -> None:
         outcomes = await act(self._account, deed, job_id, None, operation=operation)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from otaclient.checks import check_encodable, check_kind
 from otaclient.errors import InvalidQueryError
 from otaclient.models import FirmwareKind, NewFirmware
 from otaclient_iotda import checks
@@ -56,9 +57,7 @@ def package_fields(
     Raises:
         InvalidQueryError: IoTDA cannot store that; names the field, the rule and the remedy.
     """
-    given: Any = firmware
-    if not isinstance(given, NewFirmware):
-        raise InvalidQueryError(f"the firmware is a {type(given).__name__}: give a NewFirmware")
+    check_kind(firmware, NewFirmware, name="the firmware")
     _refuse_unknown(firmware)
     if app_id is None:
         raise InvalidQueryError(
@@ -143,7 +142,7 @@ def _obs_location(firmware: NewFirmware, region: str | None) -> dict[str, str]:
             f"location is {location!r}, and neither it nor the endpoint says in which region: add ?region=..."
         )
     key = checks.OBJECT_KEY.check(found["key"], "the object key of location")
-    checks.checked_prose(key, name="the object key of location", longest=len(key))
+    check_encodable(key, name="the object key of location")
     if not key.lower().endswith(FILE_NAME_ENDINGS):
         raise InvalidQueryError(f"location ends with {key[-12:]!r}: IoTDA takes files of {' '.join(FILE_NAME_ENDINGS)}")
     fields = {

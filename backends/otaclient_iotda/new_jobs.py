@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from otaclient.checks import check_kind, checked_count, checked_flag
 from otaclient.errors import InvalidQueryError
 from otaclient.fingerprint import SUFFIX_LENGTH, check_unmarked, marked
 from otaclient.models import (
@@ -27,7 +28,7 @@ from otaclient_iotda import checks
 from otaclient_iotda.mapping import TASK_TYPE
 from otaclient_iotda.requests import wire_time
 
-__all__ = ["check_kind", "job_fields", "kind_of"]
+__all__ = ["check_firmware_kind", "job_fields", "kind_of"]
 
 LONGEST_NAME: Final = 128
 MOST_PACKAGES: Final = 10
@@ -67,9 +68,7 @@ def job_fields(
     Raises:
         InvalidQueryError: IoTDA cannot do that; names the field, the rule and the remedy.
     """
-    given: Any = job
-    if not isinstance(given, NewJob):
-        raise InvalidQueryError(f"the job is a {type(given).__name__}: give a NewJob")
+    check_kind(job, NewJob, name="the job")
     if job.kind is not JobKind.UPGRADE:
         raise InvalidQueryError(f"kind is {job.kind}: IoTDA only knows jobs of the kind {JobKind.UPGRADE}")
     package_ids = checks.checked_list(job.firmware_ids, checks.PACKAGE_ID, name="firmware_ids", most=MOST_PACKAGES)
@@ -84,16 +83,16 @@ def job_fields(
     }
     if app_id is not None:
         fields["app_id"] = app_id
-    if checks.checked_flag(gateway_mode, name="gateway_mode"):
+    if checked_flag(gateway_mode, name="gateway_mode"):
         fields["task_mode"] = "GATEWAY"
     if extra_info is not None:
         fields["task_ext_info"] = _extra_info(extra_info)
     if firmware_kind is not None:
-        check_kind(firmware_kind, gateway_mode=gateway_mode)
+        check_firmware_kind(firmware_kind, gateway_mode=gateway_mode)
     return fields
 
 
-def check_kind(kind: FirmwareKind, *, gateway_mode: bool) -> None:
+def check_firmware_kind(kind: FirmwareKind, *, gateway_mode: bool) -> None:
     """Refuse a kind of firmware that no batch task installs, or not in this way.
 
     Raises:
@@ -155,12 +154,12 @@ def _name(name: Any, fingerprint: str | None) -> str:
 
 
 def _hold(job: NewJob) -> dict[str, bool]:
-    hold, policy_hold = checks.checked_flag(job.hold, name="hold"), job.policy.hold
+    hold, policy_hold = checked_flag(job.hold, name="hold"), job.policy.hold
     if policy_hold is None:
         return {"need_confirm": True} if hold else {}
-    if hold and not checks.checked_flag(policy_hold, name="policy.hold"):
+    if hold and not checked_flag(policy_hold, name="policy.hold"):
         raise InvalidQueryError("hold is set, but policy.hold says False: leave one of them out")
-    return {"need_confirm": checks.checked_flag(policy_hold, name="policy.hold")}
+    return {"need_confirm": checked_flag(policy_hold, name="policy.hold")}
 
 
 def _extra_info(info: Any) -> Mapping[str, Any]:
@@ -214,15 +213,13 @@ def _policy(policy: JobPolicy, now: datetime) -> dict[str, Any]:
 
 
 def _retry(retry: RetrySchedule) -> dict[str, int]:
-    if not checks.checked_flag(retry.enabled, name="policy.retry.enabled"):
+    if not checked_flag(retry.enabled, name="policy.retry.enabled"):
         raise InvalidQueryError("policy.retry.enabled is False: IoTDA has no such switch; leave policy.retry out")
     if retry.interval_minutes is None:
         raise InvalidQueryError("policy.retry.interval_minutes is missing: IoTDA wants it together with the count")
     return {
-        "retry_count": checks.checked_count(
-            retry.count, name="policy.retry.count", least=LEAST_RETRIES, most=MOST_RETRIES
-        ),
-        "retry_interval": checks.checked_count(
+        "retry_count": checked_count(retry.count, name="policy.retry.count", least=LEAST_RETRIES, most=MOST_RETRIES),
+        "retry_interval": checked_count(
             retry.interval_minutes,
             name="policy.retry.interval_minutes",
             least=0,

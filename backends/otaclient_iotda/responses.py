@@ -12,6 +12,7 @@ import msgspec
 
 from otaclient.decoding import FastRows, straight_rows, twin_rows
 from otaclient.errors import PayloadError
+from otaclient.models import FirmwareId, JobId
 from otaclient.reads import PageFacts, Rows
 from otaclient.structuring import decode_json, shallow, structure, structure_rows, wire_converter
 from otaclient.transport.http import HttpRequest, HttpResponse
@@ -201,22 +202,22 @@ def parse_module(request: HttpRequest, response: HttpResponse) -> wire.OtaModule
     return _parse(wire.OtaModule, request, response)
 
 
-def parse_created_package(request: HttpRequest, response: HttpResponse) -> str:
+def parse_created_package(request: HttpRequest, response: HttpResponse) -> FirmwareId:
     """Return the identifier of a package that was created.
 
     Raises:
         PayloadError: The answer has none.
     """
-    return _parse(wire.CreatedPackage, request, response).package_id
+    return FirmwareId(_parse(wire.CreatedPackage, request, response).package_id)
 
 
-def parse_created_task(request: HttpRequest, response: HttpResponse) -> str:
+def parse_created_task(request: HttpRequest, response: HttpResponse) -> JobId:
     """Return the identifier of a batch task that was created.
 
     Raises:
         PayloadError: The answer has none.
     """
-    return _parse(wire.CreatedTask, request, response).task_id
+    return JobId(_parse(wire.CreatedTask, request, response).task_id)
 
 
 def parse_targets(request: HttpRequest, response: HttpResponse) -> tuple[wire.TargetResult, ...]:

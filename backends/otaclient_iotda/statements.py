@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import attrs
 
+from otaclient.checks import check_encodable
 from otaclient.errors import InvalidQueryError
 
 __all__ = ["Statement", "checked_statement"]
@@ -49,10 +50,7 @@ def checked_statement(sql: Any) -> Statement:
             f"the statement has {len(sql)} characters: IoTDA takes at most {LONGEST_STATEMENT}; "
             "ask for less at a time, or filter devices.search"
         )
-    try:
-        sql.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidQueryError(f"the statement is {sql!r}: remove the halves of surrogate pairs") from error
+    check_encodable(sql, name="the statement")
     words = [token.lower() for token in _TOKEN.findall(sql)]
     if "'" in words:
         raise InvalidQueryError(f"the statement is {sql!r}: a text in it has no closing quote")

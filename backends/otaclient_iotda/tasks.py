@@ -1,13 +1,12 @@
 """How the devices of a job are named, and what the vendor says of each when it is asked to act. Pure functions."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
-from otaclient.errors import InvalidQueryError
+from otaclient.device_references import checked_references
 from otaclient.models import DeviceId, DeviceTask, DeviceUpgrade, Job, JobProgress
 from otaclient.protocols import DeviceReference
 from otaclient_iotda import checks, wire
@@ -21,14 +20,10 @@ __all__ = [
     "interrupted",
     "outcomes_from",
     "progress_from",
-    "reasons_of",
 ]
 
 MOST_TARGETS: Final = 100
 """How many devices one stop, retry or confirm may name."""
-
-NO_REASON: Final = "(no reason given)"
-"""Stands for the reason of failed devices of which the vendor says none."""
 
 _ACCEPTED: Final = "success"
 _UNMENTIONED: Final = "the answer says nothing of this device, but of others"
@@ -42,35 +37,16 @@ def progress_from(job: Job, *, as_of: datetime) -> JobProgress:
     return attrs.evolve(progress, as_of=as_of)
 
 
-def reasons_of(tasks: Iterable[DeviceTask]) -> Counter[str]:
-    """Return how many of these failed tasks failed for which reason, in the vendor's words."""
-    return Counter(_reason(task) for task in tasks)
-
-
-def _reason(task: DeviceTask) -> str:
-    failure = task.failure
-    return (failure and (failure.message or failure.code)) or NO_REASON
-
-
 def device_ids_of(devices: Sequence[DeviceReference], *, job_id: str) -> tuple[DeviceId, ...]:
     """Return the device ids of some devices of a job, each once.
 
     Raises:
         InvalidQueryError: The list is empty or no list, an id cannot be one, or a record belongs to another job.
     """
-    given: Any = devices
-    if isinstance(given, str | DeviceTask | DeviceUpgrade) or not isinstance(given, Sequence):
-        shown = repr(given) if isinstance(given, str) else f"a {type(given).__name__}"
-        raise InvalidQueryError(f"devices is {shown}: give a list of devices")
-    if not given:
-        # For the vendor, an empty list in a request stands for all devices.
-        raise InvalidQueryError("devices is an empty list: name at least one device, or use jobs.stop or jobs.start")
-    return tuple(dict.fromkeys(_device_id(device, job_id) for device in devices))
+    return tuple(dict.fromkeys(map(_device_id, checked_references(devices, job_id=job_id))))
 
 
-def _device_id(device: Any, job_id: str) -> DeviceId:
-    if isinstance(device, DeviceTask) and device.job_id != job_id:
-        raise InvalidQueryError(f"devices holds a task of job {device.job_id!r}, not of {job_id!r}")
+def _device_id(device: DeviceReference) -> DeviceId:
     text = device.device_id if isinstance(device, DeviceTask | DeviceUpgrade) else device
     return DeviceId(checks.DEVICE_ID.check(text, "one of devices"))
 

@@ -1,13 +1,11 @@
 """No credential turns up anywhere but in the requests that need it, whatever happens to them."""
 
 import asyncio
-import io
 import json
 import os
 import pickle
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
@@ -16,41 +14,26 @@ import attrs
 import pytest
 
 import otaclient
-from otaclient.emulator import Fleet
 from otaclient.emulator.faults import AnswerWith, DropConnection
-from otaclient.errors import ResponseLostError, ServerError
-from otaclient.events import Event
-from otaclient.fleet.scan import scan
-from otaclient.protocols import Capability
-from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery
-from otaclient.registry import backend_plugin, open_session
+from otaclient.errors import ResponseLostError
+from otaclient.registry import backend_plugin
 from otaclient.secret import Secret, credentials_in
-from otaclient.testing import HandClock
-from otaclient.transport.http import HttpRequest, HttpResponse
-from otaclient.transport.limits import Limiter, Limits
+from otaclient.transport.http import HttpRequest
 from otaclient.transport.options import TransportOptions
-from otaclient.transport.redaction import secrets_of_request, without_secrets
 from otaclient.transport.retry import RetryPolicy
 from otaclient_enos import EnosConfig
-from otaclient_iotda.emulator.auth import AccessKey
-from otaclient_iotda.emulator.identity import IamUser
 from support.canaries import Canaries, credential_fields, logged, parts_of_types, rendered_error, renderings
 from support.echo import ECHOES, noting
 from support.forward_proxy import proxying
-from support.live import Live
 from support.lost_answers import CutAfterCommit, CutAnswer
 from support.piping import talking
-from support.writes import SLOW, WRITES, space_of
+from support.watched_secrets import FLEET, WORLDS, Call, calls_of, config_of, options_of, outcome_of, watched
 
 pytestmark = pytest.mark.blocks_loop("searches all that was said for secrets, between the calls")
-
-FLEET: Final = Fleet.generate(devices=150, seed=21)
-WORLDS: Final = ("enos", "iotda aksk", "iotda derived", "iotda password", "iotda token")
 
 # Where every operation meets every failure; the other worlds sign in other ways, and do all else alike.
 THOROUGH: Final = ("enos", "iotda aksk")
 SOME: Final = frozenset({"firmware.get", "devices.search", "jobs.create", "jobs.stop"})
-
 
 EVERY: Final = bool(os.environ.get("OTACLIENT_EVERY_FAILURE"))
 """Whether every operation meets every failure; else, every operation meets a fourth of them, not all the same."""
@@ -62,120 +45,7 @@ def _is_tried(world: str, operation: str, failure: str) -> bool:
     return EVERY or (zlib.crc32(operation.encode()) + zlib.crc32(failure.encode())) % 4 == 0
 
 
-def options_of(world: str, canaries: Canaries) -> dict[str, Any]:
-    """Return an emulator's options: every credential is a canary."""
-    new = canaries.new
-    if world == "enos":
-        return {"app_key": new("app_key"), "app_secret": new("app_secret")}
-    key = AccessKey(secret_key=new("secret_key"), security_token=new("security_token"))
-    return {
-        "keys": {new("access_key"): key},
-        "users": (IamUser(name=new("username"), password=new("password"), domain="plant-7"),),
-        "ready_token": new("token"),
-    }
-
-
-def config_of(world: str, emulator: Any) -> Any:
-    """Return the configuration of a client in this world."""
-    return emulator.config() if world == "enos" else emulator.config(auth=world.partition(" ")[2])
-
-
-@attrs.define
-class Watched(Live):
-    """A vendor, a client of it, and everything that the client says."""
-
-    canaries: Canaries
-    events: list[Event]
-    config: Any
-    log: io.StringIO
-
-    def check(self) -> None:
-        """Fail where anything that was said so far holds a credential."""
-        said = {"the log": self.log.getvalue()}
-        for event in {type(event): event for event in self.events}.values():
-            said |= renderings("an event", event)
-            said["a dictionary of an event"] = repr(attrs.asdict(event))
-        self.canaries.check(said)
-
-
-@asynccontextmanager
-async def watched(world: str, *, retry: RetryPolicy = RetryPolicy.none(), **transport: Any) -> AsyncIterator[Watched]:
-    """Run a vendor whose credentials are canaries, and open a client of it."""
-    canaries, clock, events = Canaries(), HandClock(), list[Event]()
-    name = world.partition(" ")[0]
-    (found,) = [entry for entry in entry_points(group="otaclient.emulators") if entry.name == name]
-    emulator_options = options_of(world, canaries)
-    with logged() as log:
-        async with found.load()(FLEET.copy(), clock=clock.service, plan=SLOW, **emulator_options) as emulator:
-            note, named = noting(canaries.add), emulator.operation
-            emulator.operation = lambda request: (note(request), named(request))[-1]
-            config = config_of(world, emulator)
-            options = TransportOptions(**transport)
-            session = open_session(f"{name}-7", config=config, transport=options, retry=retry, on_event=events.append)
-            limiter = Limiter(Limits(), clock)
-            session = attrs.evolve(session, clock=clock, roll=lambda: 0.5, limiter=limiter)
-            async with backend_plugin(name).open(config, session) as backend:
-                yield Watched(name, emulator, backend, clock, canaries, events, config, log)
-
-
-async def outcome_of(call: Callable[[], Awaitable[Any]]) -> BaseException | None:
-    """Return the error that a call ends with, without frames of the tests."""
-    try:
-        await call()
-    except Exception as error:  # noqa: BLE001 - whatever comes out is looked at
-        return _of_the_library(error)
-    return None
-
-
-def _of_the_library(error: BaseException) -> BaseException:
-    """Take the frames of tests away, which hold canaries by nature."""
-    trace = error.__traceback__
-    while trace is not None and "/tests/" in trace.tb_frame.f_code.co_filename:
-        trace = trace.tb_next
-    return error.with_traceback(trace)
-
-
 # --- every operation -------------------------------------------------------------------------------------------------
-
-Call = Callable[[], Awaitable[Any]]
-
-
-async def calls_of(vendor: Watched, folder: Path) -> dict[str, Call]:
-    """Return every operation, ready to be called; what they need has been looked up."""
-    backend: Any = vendor.backend
-    firmware, devices = await vendor.choose(3)
-    (job,) = await backend.jobs.search().first(1)
-    reads: dict[str, Call] = {
-        "authenticate": backend.authenticate,
-        "firmware.get": lambda: backend.firmware.get(firmware.firmware_id),
-        "firmware.search": lambda: backend.firmware.search(FirmwareQuery(kinds=["firmware"])).collect(10_000),
-        "firmware.reported_versions": lambda: backend.firmware.reported_versions(firmware.product_id),
-        "firmware.download": lambda: backend.firmware.download(firmware, folder / "new.bin"),
-        "jobs.get": lambda: backend.jobs.get(job.job_id),
-        "jobs.search": lambda: backend.jobs.search().collect(10_000),
-        "jobs.tasks": lambda: backend.jobs.tasks(DeviceTaskQuery(job_id=job.job_id)).collect(10_000),
-        "jobs.progress": lambda: backend.jobs.progress(job.job_id),
-        "jobs.wait": lambda: backend.jobs.wait(job.job_id, timeout_seconds=5),
-        "devices.search": lambda: backend.devices.search(DeviceUpgradeQuery()).collect(10_000),
-        "devices.get": lambda: backend.devices.get(devices[0].device_id),
-        "scan": lambda: _scanned(backend),
-    }
-    if vendor.name == "iotda":
-        reads["search_devices"] = lambda: backend.search_devices("select * from device limit 5")
-        reads["modules.search"] = lambda: backend.modules.search(product_id=firmware.product_id).collect(10)
-        reads["upgrading"] = lambda: backend.devices.search(DeviceUpgradeQuery(resolve_upgrading=True)).first(3)
-        vendor.backend = backend.with_options(owner_id=await space_of(vendor))
-    missing = {capability.value for capability in Capability} - {*reads, *WRITES}
-    known = {"firmware.upload", "jobs.hold", "devices.upgrading"}
-    assert missing <= known | {name for name in missing if "." not in name}, f"operations without a call: {missing}"
-    writes = {name: (await prepare(vendor)).call for name, prepare in WRITES.items()}
-    return reads | writes
-
-
-async def _scanned(backend: Any) -> None:
-    async with scan([(backend, DeviceUpgradeQuery())]) as found:
-        async for _ in found:
-            pass
 
 
 def test_every_credential_field_has_a_canary() -> None:
@@ -421,97 +291,3 @@ async def test_no_failing_proxy_shows_its_password(scheme: str, answer: bytes | 
         assert proxy.heads
     assert error is not None
     canaries.check(said | rendered_error(error) | {"the log": log.getvalue()})
-
-
-# --- an allow-list, not a list of suspects ---------------------------------------------------------------------------
-
-
-def test_headers_that_nobody_knows_are_taken_for_secrets() -> None:
-    """A header that a vendor, or a plug-in, adds tomorrow is hidden without a word about it here."""
-    words = "an-unheard-of-credential-1234567"
-    request = HttpRequest(
-        operation="o",
-        method="GET",
-        path="/p",
-        headers={"X-Tomorrow": f"Scheme key={words}", "X-Sdk-Date": "20260102T030405Z"},
-    )
-    found = secrets_of_request(request, endpoint="https://h")
-    assert words in found
-    assert not {"20260102T030405Z", "Scheme"} & {*found}
-    error = ServerError(f"it says {words} at 20260102T030405Z", vendor_message=words)
-    error.unknown_attribute = words  # type: ignore[attr-defined]
-    without_secrets(error, found)
-    assert words not in repr((error, vars(error), error.args))
-    assert error.message == "it says *** at 20260102T030405Z"
-
-
-def test_requests_and_answers_do_not_show_what_they_hold() -> None:
-    """Neither headers nor bodies nor the values of a query are part of how they show."""
-    canary = Canaries().new("anything")
-    request = HttpRequest(
-        operation="o",
-        method="GET",
-        path="/p",
-        query=(("X-Signature", canary),),
-        headers={"X": canary},
-        body=canary.encode(),
-    )
-    response = HttpResponse(status=200, headers={"x": canary}, body=canary.encode())
-    assert canary not in repr((request, response))
-    assert "X-Signature" in repr(request), "names may be seen"
-
-
-@attrs.frozen(kw_only=True)
-class _NewConfig:
-    """What a backend of tomorrow is configured with."""
-
-    endpoint: str = "https://h"
-    one_time_code: Secret
-    nested: object = None
-
-
-def test_a_new_credential_is_found_by_its_type() -> None:
-    """Also deep inside a configuration."""
-    inner = _NewConfig(one_time_code=Secret("inner-code"))
-    found = credentials_in(_NewConfig(one_time_code=Secret("code-of-tomorrow"), nested=inner))
-    assert [secret.reveal() for secret in found] == ["code-of-tomorrow", "inner-code"]
-    assert credential_fields(_NewConfig) == ("one_time_code",)
-
-
-# --- faults of our own -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("world", WORLDS)
-async def test_a_fault_while_signing_shows_no_credential(world: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variables of what signs, and of what calls it, are secrets while they are used, and hide all the same."""
-
-    def fail(_request: HttpRequest, _headers: object) -> HttpRequest:
-        raise RuntimeError("a fault in the signer")
-
-    async with watched(world) as vendor:
-        await vendor.backend.firmware.search().first(1)  # so that its token has been seen
-        monkeypatch.setattr(HttpRequest, "with_headers", fail)
-        error = await outcome_of(lambda: vendor.backend.firmware.search().first(1))
-        assert isinstance(error, RuntimeError)
-        said = rendered_error(error)
-        assert "headers = " in repr(said) or "token = '***'" in repr(said), "the variables were collected"
-        identifiers = {"access_key"} if world.startswith("iotda") else set[str]()
-        assert {name for text in said.values() for name in vendor.canaries.found_in(text)} <= identifiers
-
-
-@pytest.mark.parametrize(("world", "module"), [("enos", "signing"), ("iotda password", "requests")])
-async def test_a_fault_while_a_login_is_written_shows_no_credential(
-    world: str, module: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nor do the variables of what writes the body."""
-
-    def fail(_value: object) -> bytes:
-        raise RuntimeError("a fault in the encoder")
-
-    async with watched(world) as vendor:
-        monkeypatch.setattr(f"otaclient_{vendor.name}.{module}.encode_json", fail)
-        error = await outcome_of(vendor.backend.authenticate)
-        assert isinstance(error, RuntimeError)
-        said = rendered_error(error)
-        found = {name for text in said.values() for name in vendor.canaries.found_in(text)}
-        assert found <= {"app_key", "username"}, "identifiers may be seen by whoever looks inside"

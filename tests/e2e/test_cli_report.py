@@ -10,23 +10,22 @@ import re
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import attrs
 import pytest
 
 from otaclient import export
-from otaclient.cli import devices, firmware, jobs, main
+from otaclient.cli import devices, firmware, jobs
 from otaclient.cli.completion import completion
 from otaclient.cli.demo import demo
 from otaclient.cli.emulator import emulator as run_emulator
 from otaclient.cli.emulator import emulator_class
 from otaclient.cli.report import report
 from otaclient.emulator import EmulatorServer, Fleet
-from support.command_line import emptied, served_aside
+from support.command_line import Run, emptied, run_here, served_aside
 from support.exports import CERTIFICATE, UNCERTAIN, device, written
 
 DEVICES = 600
@@ -41,25 +40,6 @@ MEMORY = [
     ("jsonl", "exact", 175),
 ]
 """Formats, what the scan remembers, and the most MiB of resident memory, for a million devices."""
-
-
-@attrs.frozen
-class Result:
-    """What one run of the command came to."""
-
-    code: int
-    out: str
-    err: str
-
-    def refused(self, code: int, *words: str) -> None:
-        """Check that the command complained in exactly one line, with these words and this exit code."""
-        assert (self.code, self.out, self.err.count("\n")) == (code, "", 1), self
-        assert self.err.startswith("error: ")
-        for word in words:
-            assert word in self.err
-
-
-Run = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +59,7 @@ def run(
     for name, value in emulator.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("ARROW_DEFAULT_MEMORY_POOL", "system")
-
-    def call(*words: str) -> Result:
-        capsys.readouterr()
-        code = main(words)
-        return Result(code, *capsys.readouterr())
-
-    return call
+    return run_here(capsys)
 
 
 # --- devices scan --out ----------------------------------------------------------------------------------------------

@@ -6,16 +6,14 @@ import json
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import attrs
 import pytest
 import trustme
 
 from otaclient.cli import main
 from otaclient.cli.emulator import emulator_class
 from otaclient.emulator import EmulatorServer, Fleet, JobPlan
-from support.command_line import emptied, loop_aside
+from support.command_line import Result, Run, emptied, loop_aside
 
 VENDORS = ("enos", "iotda")
 DEVICES = 60
@@ -24,23 +22,6 @@ FAILING = JobPlan(speed=1e6, failing_share=1)
 # Longer than any test: what is pending stays so.
 NEVER = JobPlan(pending_seconds=1e6)
 CONTENT = b"\x7fELF" * 50_000
-
-
-@attrs.frozen(kw_only=True)
-class Result:
-    """What one run of the command came to."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def records(self) -> list[Any]:
-        """The records of JSON Lines."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-Run = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")

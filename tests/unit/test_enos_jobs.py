@@ -1,8 +1,7 @@
-"""EnOS jobs over a scripted network: what changes them, and how their progress is counted and followed."""
+"""EnOS jobs over a scripted network: what changes them."""
 
 import asyncio
 import re
-from collections.abc import Iterable
 from typing import Any
 
 import anyio
@@ -17,95 +16,15 @@ from otaclient.errors import (
     NotFoundError,
     OtaError,
     OutcomeUnknownError,
-    PayloadError,
-    ResponseLostError,
     UnsupportedOperationError,
 )
-from otaclient.events import Event
-from otaclient.models import JobPolicy, JobScope, JobStatus, LocalizedText, NewJob
-from otaclient.queries import DeviceTaskQuery
-from otaclient.reads import PageWindow
-from otaclient.testing import HandClock
+from otaclient.models import JobPolicy, JobScope, LocalizedText, NewJob
 from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient.transport.retry import RetryPolicy
-from otaclient.transport.session import Session
-from otaclient_enos import EnosBackend, EnosConfig
-from support.network import ScriptedTransport
+from support.enos_jobs import TOKEN, Service, Stage, answer, rows
+from support.network import cut
 
-CONFIG = EnosConfig(endpoint="https://apim.example.com", org_id="o1", app_key="jobs-test", app_secret="the-secret")
-TOKEN = HttpResponse(status=200, body=b'{"status":0,"data":{"accessToken":"t-1","expire":7200}}')
-JOB = {"jobId": "j1", "status": "started"}
 NEW = NewJob(name=LocalizedText(default="n"), firmware_ids=("f1",), scope=JobScope(devices=("d1",)))  # type: ignore[arg-type]
-
-
-def answer(data: Any, code: int = 0, **pagination: int) -> HttpResponse:
-    """Return an answer of the service."""
-    body = {"code": code, "msg": "words", "requestId": "r-1", "data": data, "pagination": pagination or None}
-    return HttpResponse(status=200, body=msgspec.json.encode(body))
-
-
-def rows(*statuses: str) -> list[dict[str, Any]]:
-    """Return tasks; ``cancelled`` stands for what EnOS says of those."""
-    remarks = {"cancelled": "Cancelled by user", "failed": "no space"}
-    return [
-        {
-            "jobId": "j1",
-            "assetId": f"a{number}",
-            "deviceKey": f"d{number}",
-            "status": "failed" if status == "cancelled" else status,
-            "desc": remarks.get(status),
-        }
-        for number, status in enumerate(statuses)
-    ]
-
-
-class Service:
-    """Answers get and searchTask for one job like the service; counts what it was asked."""
-
-    def __init__(self, *statuses: str, status: str = "started", totals: bool = True) -> None:
-        self.rows = rows(*statuses)
-        self.status = status
-        self.totals = totals
-        self.asked: list[str] = []
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Answer one request."""
-        if request.operation == "authenticate":
-            return TOKEN
-        self.asked.append(dict(request.query)["action"])
-        if self.asked[-1] == "get":
-            return answer({"jobId": "j1", "status": self.status})
-        body = msgspec.json.decode(request.body)
-        found = [row for row in self.rows if self._matches(row, body["expression"])]
-        number, size = body["pagination"]["pageNo"], body["pagination"]["pageSize"]
-        pagination = {"pageNo": number, "pageSize": size} | ({"totalSize": len(found)} if self.totals else {})
-        return answer(found[(number - 1) * size : number * size], **pagination)
-
-    @staticmethod
-    def _matches(row: dict[str, Any], expression: str) -> bool:
-        conditions = dict(condition.split(" = ") for condition in expression.split(" and "))
-        return all(f"'{row[field]}'" == value for field, value in conditions.items())
-
-
-class Stage:
-    """A client, its network and its clock."""
-
-    def __init__(self, *answers: Any, service: Service | None = None, **options: Any) -> None:
-        self.clock = HandClock()
-        script: Iterable[Any] = [TOKEN, *answers] if service is None else [service] * 5000
-        self.network = ScriptedTransport(script)
-        self.events: list[Event] = []
-        given: dict[str, Any] = {"roll": lambda: 0.5, "on_event": self.events.append, **options}
-        session = Session(label="plant-7", transport=self.network, clock=self.clock, **given)
-        self.jobs = EnosBackend(CONFIG, session).jobs
-        self.backend = EnosBackend(CONFIG, session)
-
-    def query(self, number: int) -> dict[str, str]:
-        """Return the query of a business request."""
-        return dict(self.network.sent[1 + number].query)
-
-
-# --- what changes them -----------------------------------------------------------------------------------------------
 
 
 async def test_a_job_is_created_with_one_request() -> None:
@@ -163,11 +82,6 @@ async def test_a_created_job_without_an_identifier_is_looked_for() -> None:
         await Stage(answer({}), retry=RetryPolicy.none()).jobs.create(NEW)
     with pytest.raises(OutcomeUnknownError, match="the job 'n' with firmware 'f1' was created, but .* jobs.search"):
         await Stage(answer({})).jobs.create(NEW, fingerprint=False)
-
-
-def cut(_: HttpRequest) -> HttpResponse:
-    """Lose the answer."""
-    raise ResponseLostError("cut")
 
 
 def cancelled(_: HttpRequest) -> HttpResponse:
@@ -406,116 +320,3 @@ async def test_a_command_that_cannot_be_right_sends_nothing(name: str, arguments
         await getattr(stage.jobs, name)(*arguments)
     assert (caught.value.operation, caught.value.backend) == (f"jobs.{name}", "plant-7")
     assert not stage.network.sent
-
-
-# --- tasks and progress ----------------------------------------------------------------------------------------------
-
-
-async def test_tasks_are_searched() -> None:
-    """Only what matches comes out: a cancelled task is no failed one."""
-    stage = Stage(answer(rows("failed", "cancelled")))
-    found = await stage.jobs.tasks(DeviceTaskQuery(job_id="j1", statuses=["failed"])).collect(9)  # type: ignore[arg-type]
-    assert [task.device_key for task in found] == ["d0"]
-    with pytest.raises(InvalidQueryError, match="the query is a str: give a DeviceTaskQuery") as caught:
-        stage.jobs.tasks("j1")  # type: ignore[arg-type]
-    assert caught.value.operation == "jobs.tasks"
-
-
-async def test_the_raw_reads_of_tasks_are_there_for_bulk_work() -> None:
-    """With keys across jobs, and what is filtered here named."""
-    stage = Stage(answer(rows("failed")))
-    source = stage.backend.reads(DeviceTaskQuery(job_id="j1", statuses=["failed"]))  # type: ignore[arg-type]
-    raw = await source.fetch(source.partitions()[0], PageWindow(1, 50))
-    assert [source.key(row) for row in source.decode(raw).good] == ["j1/a0"]
-    assert source.filtered_here == ("statuses",)
-
-
-MIXED = ["init", "published", "upgrading", "succeeded", "failed", "cancelled"]
-
-
-@pytest.mark.parametrize("copies", [1, 33, 34, 70])
-async def test_progress_counts_every_task_once(copies: int) -> None:
-    """A small job by its tasks, with two requests; a large one by their numbers, with eight."""
-    service = Service(*MIXED * copies)
-    found = await Stage(service=service).jobs.progress("j1")
-    assert (found.status, found.total) == (JobStatus.RUNNING, 6 * copies)
-    assert (found.pending, found.upgrading, found.succeeded) == (2 * copies, copies, copies)
-    assert (found.failed, found.cancelled) == (copies, copies)
-    assert len(service.asked) == (2 if copies <= 33 else 8)
-
-
-async def test_a_service_without_totals_is_counted_out() -> None:
-    """Page by page."""
-    service = Service(*["succeeded"] * 450, totals=False)
-    found = await Stage(service=service).jobs.progress("j1")
-    assert (found.status, found.total, found.succeeded) == (JobStatus.SUCCEEDED, 450, 450)
-
-
-async def test_a_total_that_is_missing_later_is_no_end() -> None:
-    """Numbers that do not add up leave the job running."""
-    full = answer(rows(*["succeeded"] * 200), pageNo=1, pageSize=200, totalSize=201)
-    none, one = answer(None), answer(rows("succeeded"))
-    found = await Stage(answer(JOB), full, none, none, none, one, none, none).jobs.progress("j1")
-    assert (found.status, found.total, found.succeeded, found.failed) == (JobStatus.RUNNING, 201, 1, 0)
-
-
-@pytest.mark.parametrize(
-    ("status", "tasks", "expected"),
-    [
-        ("started", [], JobStatus.RUNNING),
-        ("started", ["succeeded", "init"], JobStatus.RUNNING),
-        ("started", ["succeeded"], JobStatus.SUCCEEDED),
-        ("started", ["failed"] * 201, JobStatus.FAILED),
-        ("started", ["succeeded", "failed"] * 101, JobStatus.PARTIALLY_SUCCEEDED),
-        ("stopped", ["succeeded"], JobStatus.STOPPED),
-        ("paused", ["succeeded"], JobStatus.UNKNOWN),
-    ],
-)
-async def test_the_end_of_a_job_shows_in_its_tasks(status: str, tasks: list[str], expected: JobStatus) -> None:
-    """EnOS itself only says started or stopped."""
-    stage = Stage(service=Service(*tasks, status=status))
-    found = await stage.jobs.progress("j1")
-    assert (found.status, found.as_of) == (expected, stage.clock.now())
-
-
-async def test_progress_needs_a_job_and_whole_rows() -> None:
-    """No job is not a job without tasks; a broken row is not left out."""
-    with pytest.raises(NotFoundError):
-        await Stage(answer(None, 24404)).jobs.progress("j1")
-    with pytest.raises(PayloadError) as caught:
-        await Stage(answer(JOB), answer([{"jobId": "j1"}])).jobs.progress("j1")
-    assert caught.value.operation == "jobs.tasks"
-
-
-async def test_a_watch_shows_every_change_up_to_the_end() -> None:
-    """And asks again after the interval."""
-    service = Service("init", "init")
-    stage = Stage(service=service)
-    seen: list[tuple[JobStatus, int | None]] = []
-    async for progress in stage.jobs.watch("j1", interval_seconds=3):
-        seen.append((progress.status, progress.succeeded))
-        service.rows = rows(*["succeeded"] * len(seen), *["init"] * (2 - len(seen)))
-    assert seen == [(JobStatus.RUNNING, 0), (JobStatus.RUNNING, 1), (JobStatus.SUCCEEDED, 2)]
-    assert stage.clock.slept == [3.0, 3.0]
-
-
-async def test_a_watch_of_nothing_is_refused_at_once() -> None:
-    """At the call, not at the first reading."""
-    with pytest.raises(InvalidQueryError, match="job_id is ''"):
-        Stage().jobs.watch("")
-
-
-async def test_waiting_returns_the_end_with_the_reasons() -> None:
-    """In the vendor's words; a cancelled device has not failed."""
-    service = Service("failed", "failed", "cancelled", "succeeded", "failed")
-    service.rows[4]["desc"] = None
-    found = await Stage(service=service).jobs.wait("j1")
-    assert (found.status, found.failed, found.cancelled) == (JobStatus.PARTIALLY_SUCCEEDED, 3, 1)
-    assert list(found.failures.items()) == [("no space", 2), ("(no reason given)", 1)]
-
-
-async def test_waiting_has_an_end() -> None:
-    """The error says how far the job is, and is about the waiting."""
-    with pytest.raises(DeadlineExceededError, match="the job has not ended within 60 s") as caught:
-        await Stage(service=Service("upgrading")).jobs.wait("j1", timeout_seconds=60)
-    assert (caught.value.operation, caught.value.backend) == ("jobs.wait", "plant-7")

@@ -28,7 +28,7 @@ from otaclient_enos.expression import MAX_IN_VALUES
 from otaclient_enos.mapping import CANCELLED_REMARK, TASK_STATUS_WORDS, device_task_from
 from otaclient_enos.plans import Plan, plan_tasks
 from otaclient_enos.requests import Organisation, list_versions, search_tasks
-from otaclient_enos.tasks import NO_REASON, TaskCounts, counts_of, device_keys_of, progress_from, reasons_of
+from otaclient_enos.tasks import TaskCounts, counts_of, device_keys_of, progress_from
 from otaclient_enos.wire import CONVERTER, TaskInfo
 
 ORG = Organisation(org_id="o1")
@@ -288,14 +288,6 @@ def test_numbers_that_do_not_add_up_end_nothing(succeeded: int) -> None:
         cancelled=0,
         as_of=NOW,
     )
-
-
-def test_failures_are_grouped_in_the_vendors_words() -> None:
-    """And those without words are not lost."""
-    failed = TaskStatus.FAILED
-    tasks = [task(failed, reason="no space"), task(failed, reason="no space"), task(failed), task(failed, reason="")]
-    assert reasons_of(tasks) == {"no space": 2, NO_REASON: 2}
-    assert reasons_of([task(TaskStatus.UNKNOWN)]) == {NO_REASON: 1}
 
 
 def test_devices_are_named_by_records_or_texts() -> None:

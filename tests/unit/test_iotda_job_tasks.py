@@ -22,14 +22,12 @@ from otaclient.models import (
 )
 from otaclient_iotda import TargetOutcome, TargetsRefusedError, wire
 from otaclient_iotda.tasks import (
-    NO_REASON,
     check_accepted,
     device_ids_of,
     in_parts,
     interrupted,
     outcomes_from,
     progress_from,
-    reasons_of,
 )
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -161,11 +159,3 @@ def test_progress_is_what_the_vendor_reports() -> None:
     assert progress_from(job, as_of=AT) == JobProgress(status=JobStatus.RUNNING, total=3, failed=1, as_of=AT)
     bare = Job(backend="b", job_id=JobId("a1"), status=JobStatus.STOPPED)
     assert progress_from(bare, as_of=AT) == JobProgress(status=JobStatus.STOPPED, as_of=AT)
-
-
-def test_failures_are_counted_by_reason() -> None:
-    """By the text, else by the code, else as without a reason."""
-    failures = [TaskFailure(message="Task Conflict"), TaskFailure(message="Task Conflict", code="x"), None]
-    failures += [TaskFailure(code="IOTDA.005009"), TaskFailure()]
-    found = reasons_of([task(failure=failure) for failure in failures])
-    assert found == {"Task Conflict": 2, "IOTDA.005009": 1, NO_REASON: 2}

@@ -20,7 +20,7 @@ from otaclient.models import (
     PolicyMode,
     RetrySchedule,
 )
-from otaclient_iotda.new_jobs import check_kind, job_fields, kind_of
+from otaclient_iotda.new_jobs import check_firmware_kind, job_fields, kind_of
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 PLAIN = NewJob(
@@ -179,7 +179,7 @@ def test_the_packages_say_what_a_job_installs(kind: FirmwareKind) -> None:
     """One package for any source version, or several that share none."""
     assert kind_of([package("a", kind=kind)]) is kind
     assert kind_of([package("a", "1", "2", kind=kind), package("b", "3", kind=kind)]) is kind
-    check_kind(kind, gateway_mode=False)
+    check_firmware_kind(kind, gateway_mode=False)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otaclient.errors import ConfigurationError, ServerError
-from otaclient.transport.retry import Failure, Remedy, RetryPolicy
+from otaclient.errors import ConfigurationError, OutcomeUnknownError, ServerError
+from otaclient.transport.http import HttpRequest
+from otaclient.transport.retry import Failure, Remedy, RetryPolicy, unclear_error
 
 FAILURE = Failure(error=ServerError("x"), remedy=Remedy.REPEAT)
 
@@ -79,3 +80,35 @@ def test_wrong_policies_are_refused(field: str, value: Any, message: str) -> Non
         RetryPolicy(**{field: value})
     assert str(caught.value) == message
     RetryPolicy(max_attempts=1, base_delay_seconds=0, max_delay_seconds=0)
+
+
+LOST = ServerError("the answer was lost", operation="jobs.stop", backend="b", attempts=2, status=502, request_id="r-1")
+
+
+@pytest.mark.parametrize("remedy", list(Remedy))
+@pytest.mark.parametrize("idempotent", [True, False])
+def test_which_failures_leave_a_write_unclear(remedy: Remedy, idempotent: bool) -> None:
+    """Only what may have been carried out, and only where carrying it out again would do harm."""
+    request = HttpRequest(operation="jobs.stop", method="POST", path="/", idempotent=idempotent)
+    unclear = unclear_error(request, Failure(error=LOST, remedy=remedy))
+    assert (unclear is not None) is (remedy is Remedy.REPEAT and not idempotent)
+
+
+@pytest.mark.parametrize(
+    ("subject", "how_to_check", "message"),
+    [
+        ("job j1", "jobs.get tells", "job j1 may or may not have taken effect: the answer was lost; jobs.get tells"),
+        ("job j1", "", "job j1 may or may not have taken effect: the answer was lost"),
+        ("", "", "the request may or may not have taken effect: the answer was lost"),
+    ],
+)
+def test_an_unclear_outcome_says_what_is_known(subject: str, how_to_check: str, message: str) -> None:
+    """What it was about, why it is unclear, how to find out, and all facts of the error that was in its place."""
+    request = HttpRequest(
+        operation="jobs.stop", method="POST", path="/", idempotent=False, subject=subject, how_to_check=how_to_check
+    )
+    unclear = unclear_error(request, Failure(error=LOST, remedy=Remedy.REPEAT))
+    assert isinstance(unclear, OutcomeUnknownError)
+    assert unclear.message == message
+    assert unclear.facts() == LOST.facts()
+    assert unclear.__cause__ is LOST

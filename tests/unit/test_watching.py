@@ -6,9 +6,9 @@ import anyio
 import pytest
 
 from otaclient.errors import DeadlineExceededError, InvalidQueryError
-from otaclient.models import JobProgress, JobStatus
+from otaclient.models import DeviceId, DeviceTask, JobId, JobProgress, JobStatus, TaskFailure, TaskStatus
 from otaclient.testing import HandClock
-from otaclient.watching import is_step_back, wait_for_job, watch_job
+from otaclient.watching import NO_REASON, is_step_back, reasons_of, wait_for_job, watch_job
 
 LAG = 2.0
 
@@ -185,3 +185,16 @@ async def test_the_last_reading_ends_by_the_deadline() -> None:
             roll=lambda: 0.5,
         )
     assert (began, clock.seconds) == ([0.0, 6.5, 10.5], 1012.0)
+
+
+def test_failures_are_counted_by_reason() -> None:
+    """By the text, else by the code, else as without a reason: none of them is lost."""
+
+    def failed(failure: TaskFailure | None) -> DeviceTask:
+        return DeviceTask(
+            backend="b", job_id=JobId("j"), device_id=DeviceId("d"), status=TaskStatus.FAILED, failure=failure
+        )
+
+    failures = [TaskFailure(message="no space"), TaskFailure(message="no space", code="x"), None]
+    failures += [TaskFailure(code="-3"), TaskFailure(message="", code=""), TaskFailure()]
+    assert reasons_of(map(failed, failures)) == {"no space": 2, "-3": 1, NO_REASON: 3}

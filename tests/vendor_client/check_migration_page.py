@@ -25,7 +25,7 @@ def module(path: Path) -> ModuleType:
 
 def test_the_page_is_right_about_the_vendors_client() -> None:
     """A client, all packages of a product, a rollout, and the failed devices tried again."""
-    client = module(HERE / "check_official_client.py")
+    client = module(HERE / "official_client.py")
     blocks = module(ROOT / "tests/support/doc_blocks.py").blocks_of(ROOT / "docs/migration.md")
     code = {block.title.removeprefix("Before: "): block for block in blocks if (block.title or "").startswith("Before")}
     names: dict[str, Any] = {
