@@ -3,6 +3,7 @@
 import ipaddress
 import sys
 import warnings
+from typing import Any
 from urllib.parse import urlsplit
 
 from otaclient.errors import ConfigurationError
@@ -14,7 +15,7 @@ class InsecureTransportWarning(UserWarning):
     """Credentials and firmware go over the network in a way that others can read or change."""
 
 
-def checked_endpoint(text: str, *, setting: str) -> str:
+def checked_endpoint(text: Any, *, setting: str) -> str:
     """Return an endpoint as ``scheme://host[:port]``, in lower case, without a default port or trailing slash.
 
     Args:
@@ -22,9 +23,12 @@ def checked_endpoint(text: str, *, setting: str) -> str:
         setting: The name of the setting, for the message.
 
     Raises:
-        ConfigurationError: It has no scheme, another one than http or https, no host, or more than an address.
+        ConfigurationError: It is no text, has no scheme, another one than http or https, no host, or more than an
+            address.
     """
     shape = f"{setting} must look like https://host or https://host:port"
+    if not isinstance(text, str):
+        raise ConfigurationError(f"{setting} is of the type {type(text).__name__}: {shape}")
     parts = urlsplit(text.strip())
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError(f"{setting} holds a user name or password: {shape}")

@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter, validators
 
+from otaclient.checks import MOST_AT_ONCE
 from otaclient.cli.failures import UsageError
 from otaclient.cli.output import Format
 
@@ -59,7 +60,12 @@ Limit: TypeAlias = Annotated[
     int | None, Parameter(name="--limit", validator=validators.Number(gte=1), help="Print this many at most.")
 ]
 Concurrency: TypeAlias = Annotated[
-    int, Parameter(name="--concurrency", validator=validators.Number(gte=1), help="How many pages are read at once.")
+    int,
+    Parameter(
+        name="--concurrency",
+        validator=validators.Number(gte=1, lte=MOST_AT_ONCE),
+        help="How many pages are read at once.",
+    ),
 ]
 Products: TypeAlias = Annotated[
     list[str] | None, Parameter(name="--product", negative="", help="Only of this product; several times for several.")

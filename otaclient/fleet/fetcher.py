@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import anyio
 import attrs
 
-from otaclient.errors import InvalidQueryError, OtaError
+from otaclient.checks import MOST_AT_ONCE, checked_count
+from otaclient.errors import OtaError
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
@@ -49,10 +50,9 @@ def fetch_each(
     number of keys, even an endless generator, needs memory for ``concurrency`` of them.
 
     Raises:
-        InvalidQueryError: ``concurrency`` is less than 1.
+        InvalidQueryError: ``concurrency`` is no whole number, below 1 or above 10,000.
     """
-    if concurrency < 1:
-        raise InvalidQueryError(f"concurrency is {concurrency}: it must be at least 1")
+    checked_count(concurrency, name="fetch_each(): concurrency", least=1, most=MOST_AT_ONCE)
     return _running(_SharedKeys(keys), call, concurrency)
 
 

@@ -51,7 +51,8 @@ def scan(
 
     Args:
         targets: Pairs of a backend and a device query or device task query.
-        concurrency: The most pages in flight and waiting, over all targets. Keep it within each backend's ``Limits``.
+        concurrency: The most pages in flight and waiting, over all targets; at most 10,000. Keep it within each
+            backend's ``Limits``.
         certify: Prove that no row was missed that was listed throughout.
         overlap: Rows that neighbouring windows share, for the proof; ``None`` to let the scan choose.
         dedupe: ``exact`` remembers every device; ``neighbours`` only the latest pages, in flat memory.

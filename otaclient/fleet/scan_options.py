@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, TypedDict
 
 import attrs
 
+from otaclient.checks import MOST_AT_ONCE
 from otaclient.errors import InvalidQueryError, OtaError
 from otaclient.fleet.chain import SAFE_JOIN_ROWS
 from otaclient.fleet.plan import Dedupe, ProofOptions
@@ -76,8 +77,8 @@ def check_options(**options: Any) -> None:
             raise InvalidQueryError(f"scan(): {name} is {value!r}: it must be {rule}")
 
 
-def _whole(least: int) -> Callable[[Any], bool]:
-    return lambda value: type(value) is int and value >= least
+def _whole(least: int, most: float = math.inf) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and least <= value <= most
 
 
 def _number(value: Any) -> bool:
@@ -89,7 +90,7 @@ def _or_none(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 _RULES: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
-    "concurrency": (_whole(1), "a whole number, at least 1"),
+    "concurrency": (_whole(1, MOST_AT_ONCE), f"a whole number, from 1 to {MOST_AT_ONCE}"),
     "certify": (lambda value: type(value) is bool, "True or False"),
     # One shared row would be a weak join: every read would be repeated, and the scan uncertain.
     "overlap": (

@@ -1,6 +1,8 @@
 """Bounded fan-out."""
 
+import re
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -140,10 +142,11 @@ async def test_cancellation_ends_the_calls() -> None:
     assert scope.cancelled_caught
 
 
-@pytest.mark.parametrize("concurrency", [0, -1])
-def test_concurrency_is_checked_at_once(concurrency: int) -> None:
-    """A concurrency that would do nothing is refused before the block is entered."""
-    with pytest.raises(InvalidQueryError, match="at least 1"):
+@pytest.mark.parametrize("concurrency", [0, -1, 10_001, 10**20, True, "3", 2.5, None])
+def test_concurrency_is_checked_at_once(concurrency: Any) -> None:
+    """A concurrency that would do nothing, or fill the memory with workers, is refused before the block is entered."""
+    rule = re.escape(f"fetch_each(): concurrency is {concurrency!r}: give a whole number, from 1 to 10000")
+    with pytest.raises(InvalidQueryError, match=rule):
         fetch_each([1], double, concurrency=concurrency)
 
 

@@ -24,7 +24,7 @@ from support.live import live
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        *(("concurrency", value) for value in (0, -1, math.nan)),
+        *(("concurrency", value) for value in (0, -1, math.nan, 10_001, 10**20)),
         *(("overlap", value) for value in (1, 0, -1, True, math.nan)),
         *(("repair_budget", value) for value in (-0.5, math.nan, -math.inf)),
         *(("max_requests", value) for value in (0, -1, math.nan)),
