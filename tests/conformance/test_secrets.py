@@ -5,7 +5,7 @@ import json
 import os
 import pickle
 import zlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,9 @@ import pytest
 import otaclient
 from otaclient.emulator.faults import AnswerWith, DropConnection
 from otaclient.errors import ResponseLostError
+from otaclient.fleet.scan import scan
+from otaclient.protocols import Capability
+from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery
 from otaclient.registry import backend_plugin
 from otaclient.secret import Secret, credentials_in
 from otaclient.transport.http import HttpRequest
@@ -27,7 +30,8 @@ from support.echo import ECHOES, noting
 from support.forward_proxy import proxying
 from support.lost_answers import CutAfterCommit, CutAnswer
 from support.piping import talking
-from support.watched_secrets import FLEET, WORLDS, Call, calls_of, config_of, options_of, outcome_of, watched
+from support.watched_secrets import FLEET, WORLDS, Watched, config_of, options_of, outcome_of, watched
+from support.writes import WRITES, space_of
 
 pytestmark = pytest.mark.blocks_loop("searches all that was said for secrets, between the calls")
 
@@ -46,6 +50,46 @@ def _is_tried(world: str, operation: str, failure: str) -> bool:
 
 
 # --- every operation -------------------------------------------------------------------------------------------------
+
+Call = Callable[[], Awaitable[Any]]
+
+
+async def calls_of(vendor: Watched, folder: Path) -> dict[str, Call]:
+    """Return every operation, ready to be called; what they need has been looked up."""
+    backend: Any = vendor.backend
+    firmware, devices = await vendor.choose(3)
+    (job,) = await backend.jobs.search().first(1)
+    reads: dict[str, Call] = {
+        "authenticate": backend.authenticate,
+        "firmware.get": lambda: backend.firmware.get(firmware.firmware_id),
+        "firmware.search": lambda: backend.firmware.search(FirmwareQuery(kinds=["firmware"])).collect(10_000),
+        "firmware.reported_versions": lambda: backend.firmware.reported_versions(firmware.product_id),
+        "firmware.download": lambda: backend.firmware.download(firmware, folder / "new.bin"),
+        "jobs.get": lambda: backend.jobs.get(job.job_id),
+        "jobs.search": lambda: backend.jobs.search().collect(10_000),
+        "jobs.tasks": lambda: backend.jobs.tasks(DeviceTaskQuery(job_id=job.job_id)).collect(10_000),
+        "jobs.progress": lambda: backend.jobs.progress(job.job_id),
+        "jobs.wait": lambda: backend.jobs.wait(job.job_id, timeout_seconds=5),
+        "devices.search": lambda: backend.devices.search(DeviceUpgradeQuery()).collect(10_000),
+        "devices.get": lambda: backend.devices.get(devices[0].device_id),
+        "scan": lambda: _scanned(backend),
+    }
+    if vendor.name == "iotda":
+        reads["search_devices"] = lambda: backend.search_devices("select * from device limit 5")
+        reads["modules.search"] = lambda: backend.modules.search(product_id=firmware.product_id).collect(10)
+        reads["upgrading"] = lambda: backend.devices.search(DeviceUpgradeQuery(resolve_upgrading=True)).first(3)
+        vendor.backend = backend.with_options(owner_id=await space_of(vendor))
+    missing = {capability.value for capability in Capability} - {*reads, *WRITES}
+    known = {"firmware.upload", "jobs.hold", "devices.upgrading"}
+    assert missing <= known | {name for name in missing if "." not in name}, f"operations without a call: {missing}"
+    writes = {name: (await prepare(vendor)).call for name, prepare in WRITES.items()}
+    return reads | writes
+
+
+async def _scanned(backend: Any) -> None:
+    async with scan([(backend, DeviceUpgradeQuery())]) as found:
+        async for _ in found:
+            pass
 
 
 def test_every_credential_field_has_a_canary() -> None:

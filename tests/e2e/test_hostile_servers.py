@@ -19,7 +19,8 @@ from support.besieged import (
     READS,
     VENDORS,
     WRITES,
-    calls_of,
+    Call,
+    download,
     get,
     login,
     outcome_of,
@@ -27,6 +28,7 @@ from support.besieged import (
 from support.hostile import Hold, Script, Turn, answer, beset, endless, once
 
 # --- below HTTP, and HTTP that is none -------------------------------------------------------------------------------
+
 BROKEN_HTTP: Mapping[str, Script] = {
     "nothing at all": once(),
     "nonsense": once(b"nonsense\r\n\r\n"),
@@ -75,6 +77,12 @@ BROKEN_HTTP: Mapping[str, Script] = {
     "gzip twice": once(answer(gzip.compress(gzip.compress(NONSENSE)), "Content-Encoding: gzip, gzip"), Hold()),
     "gzip in two thousand members": once(answer(gzip.compress(b"") * 2000, "Content-Encoding: gzip"), Hold()),
 }
+
+
+def calls_of(vendor: str) -> dict[str, Call]:
+    """Return all kinds of calls."""
+    downloads = {"download": download} if vendor == "enos" else {}
+    return {**READS, **WRITES, "token": login, **downloads}
 
 
 @pytest.mark.parametrize("script", BROKEN_HTTP.values(), ids=BROKEN_HTTP)

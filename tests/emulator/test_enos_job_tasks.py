@@ -94,7 +94,6 @@ async def test_failed_tasks_name_a_reason(client: Client) -> None:
 
 # --- searching tasks -------------------------------------------------------------------------------------------------
 
-
 EXPRESSIONS: list[tuple[str, Callable[[dict[str, Any]], bool]]] = [
     ("", lambda task: True),
     ("status = 'succeeded'", lambda task: task["status"] == "succeeded"),

@@ -12,8 +12,8 @@ from otaclient_iotda.emulator import render
 from otaclient_iotda.emulator.filters import wire_time
 from support.iotda import serving
 from support.iotda_tasks import (
-    APP,
     FLEET,
+    PRODUCT,
     QUICK,
     STRANGER,
     TABLE,
@@ -29,6 +29,7 @@ from support.iotda_tasks import (
     state,
 )
 
+APP = render.app_id(FLEET, PRODUCT)
 OTHER_APP = next(app for app in render.app_ids() if app != APP)
 
 

@@ -14,7 +14,6 @@ from support.hostile import Beset, Script
 
 VENDORS = ("enos", "iotda")
 FLEET = Fleet.generate(devices=90, seed=11)
-MEBIBYTE = 1024 * 1024
 CAP = 64 * 1024
 """What an answer may have in these tests, so that endless ones end soon."""
 NONSENSE = b"nonsense"
@@ -79,12 +78,6 @@ async def outcome_of(besieged: Beset, script: Script, name: str, call: Call, fol
     assert not names_in(folder), "a failed download leaves nothing behind"
     assert besieged.connections_in_use == 0, "a call that ended holds a connection"
     return found
-
-
-def calls_of(vendor: str) -> dict[str, Call]:
-    """Return all kinds of calls."""
-    downloads = {"download": download} if vendor == "enos" else {}
-    return {**READS, **WRITES, "token": login, **downloads}
 
 
 CHUNKED = GOOD + b"Transfer-Encoding: chunked\r\n\r\n"

@@ -12,7 +12,6 @@ from support.iotda import Caller
 FLEET = Fleet.generate(devices=400, seed=37)
 TABLE = FLEET.devices
 PRODUCT = FLEET.products[0].product_id
-APP = render.app_id(FLEET, PRODUCT)
 TASKS = "batchtasks"
 QUICK = JobPlan(pending_seconds=2, published_seconds=4, upgrading_seconds=10, spread=0, failing_share=0)
 

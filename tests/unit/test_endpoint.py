@@ -1,5 +1,7 @@
 """Addresses are checked before anything is sent."""
 
+from typing import Any
+
 import pytest
 
 from otaclient.endpoint import checked_endpoint
@@ -37,9 +39,10 @@ def test_good_addresses_are_normalised(text: str, endpoint: str) -> None:
         ("https://user:hunter2@host", "holds a user name or password"),
         ("https://host:port", "a port that is not a number"),
         ("https://host:99999", "a port that is not a number"),
+        (b"https://host", "is of the type bytes"),
     ],
 )
-def test_wrong_addresses_say_what_to_do(text: str, words: str) -> None:
+def test_wrong_addresses_say_what_to_do(text: Any, words: str) -> None:
     """Each message names the setting, the fault and the form; a password in it is not repeated."""
     with pytest.raises(ConfigurationError, match=words) as caught:
         checked_endpoint(text, setting="OTACLIENT_ENOS_ENDPOINT")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import msgspec
 import pytest
 
 from otaclient.errors import (
@@ -21,12 +22,17 @@ from otaclient.models import Checksum, LocalizedText, NewFirmware
 from otaclient.protocols import FirmwareContent
 from otaclient.transport.http import HttpResponse
 from otaclient.transport.retry import RetryPolicy
-from support.enos_firmware import CONTENT, MD5, SHA256, Stage, answer, found, stored
+from support.enos_firmware import CONTENT, MD5, SHA256, Stage, answer, stored
 from support.network import cut
 
 NEW = NewFirmware(version="1.2", name=LocalizedText(default="fw"), product_id="p1")
 
 CREATED = answer({"firmwareId": "f1"})
+
+
+def found(**changes: Any) -> HttpResponse:
+    """Return a listing with the firmware that was uploaded, or one that differs in something."""
+    return answer([msgspec.json.decode(stored(**changes).body)["data"]])
 
 
 # --- uploads ---------------------------------------------------------------------------------------------------------

@@ -61,14 +61,11 @@ def test_without_filters_there_is_no_expression(build: Callable[..., HttpRequest
 
 
 @pytest.mark.parametrize(("number", "size", "words"), [(0, 50, "from 1"), (1, 0, "1 to 200"), (1, 201, "1 to 200")])
-@pytest.mark.parametrize(("build", "operation"), [search[:2] for search in SEARCHES])
-def test_pages_out_of_range_are_refused(
-    build: Callable[..., HttpRequest], operation: str, number: int, size: int, words: str
-) -> None:
+@pytest.mark.parametrize("build", [search[0] for search in SEARCHES])
+def test_pages_out_of_range_are_refused(build: Callable[..., HttpRequest], number: int, size: int, words: str) -> None:
     """Page numbers begin at 1 and sizes end at 200; the message says so."""
-    with pytest.raises(InvalidQueryError, match=words) as caught:
+    with pytest.raises(InvalidQueryError, match=words):
         build(ORG, expression=None, number=number, size=size)
-    assert caught.value.operation == operation
 
 
 def test_a_long_expression_is_shortened_for_messages_only() -> None:
@@ -81,7 +78,12 @@ def test_a_long_expression_is_shortened_for_messages_only() -> None:
 
 @pytest.mark.parametrize(
     ("identifier", "words"),
-    [("", "must not be empty"), ("  ", "must not be empty"), ("a\nb", "control character"), (7, "give a text")],
+    [
+        ("", "a text that is not empty"),
+        ("  ", "a text that is not empty"),
+        ("a\nb", "control character"),
+        (7, "give a text"),
+    ],
 )
 def test_identifiers_that_cannot_be_right_are_refused(identifier: Any, words: str) -> None:
     """Nothing is sent for an identifier that is empty, no text, or cannot be sent faithfully."""

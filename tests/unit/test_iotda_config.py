@@ -78,7 +78,7 @@ def test_values_are_normalised() -> None:
     ("changes", "words"),
     [
         ({"endpoint": "iotda.example.com"}, "endpoint"),
-        ({"endpoint": 7}, "endpoint is 7"),
+        ({"endpoint": 7}, "endpoint is of the type int"),
         ({"endpoint": "https://x.iotda-device.cn-north-4.myhuaweicloud.com"}, "iotda-app"),
         ({"project_id": ""}, "project_id"),
         ({"project_id": "a/b"}, "project_id"),

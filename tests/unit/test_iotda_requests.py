@@ -51,9 +51,8 @@ def test_identifiers_that_cannot_be_right_are_refused(
     """Empty, too long, with a slash, a quote, a control character, or no text: one error that names the input."""
     build(P, good)
     for bad in ("", too_long, "a/b", "a'b", "..", "a\n", "a b", "\u00e9", None, 7):
-        with pytest.raises(InvalidQueryError, match=f"{name} is ") as caught:
+        with pytest.raises(InvalidQueryError, match=f"{name} is "):
             build(P, bad)
-        assert caught.value.operation is not None
 
 
 @pytest.mark.parametrize(
@@ -82,9 +81,9 @@ def test_listings(build: Callable[..., Any], path: str, operation: str) -> None:
         (MarkerWindow(MARKER + "0", 50), "marker"),
         (MarkerWindow(MARKER[:-1] + "g", 50), "24 hexadecimal digits"),
         (MarkerWindow(7, 50), "marker is 7"),  # type: ignore[arg-type]
-        (MarkerWindow(None, 0), "page size is 0"),
+        (MarkerWindow(None, 0), "page_size is 0"),
         (MarkerWindow(None, 51), "takes 1 to 50"),
-        (MarkerWindow(None, True), "page size is True"),
+        (MarkerWindow(None, True), "page_size is True"),
         (MarkerWindow(None, 50, 501), "takes 0 to 500"),
         (MarkerWindow(None, 50, -1), "offset is -1"),
         (PageWindow(1, 50), "pages by marker"),

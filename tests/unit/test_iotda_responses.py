@@ -11,9 +11,9 @@ from otaclient.errors import PayloadError
 from otaclient.reads import PageFacts
 from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient_iotda import wire
+from otaclient_iotda.failures import classify
 from otaclient_iotda.responses import (
     ListKey,
-    classify,
     page_facts,
     parse_device,
     parse_package,
@@ -21,8 +21,9 @@ from otaclient_iotda.responses import (
     parse_task,
     parse_token,
 )
-from support.iotda_answers import MARKER, TOKEN, failed, request, response
+from support.iotda_answers import TOKEN, failed, request, response
 
+MARKER = "5c90fa7d3c4e4405e8525079"
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 

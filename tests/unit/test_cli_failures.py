@@ -1,0 +1,188 @@
+"""How the command says what is wrong: exit codes, one line for every failure, and extras that are missing."""
+
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import otaclient.cli
+from otaclient.cli.failures import DeclinedError, ExitCode, UsageError, exit_code, leaf, one_line, whole_lines
+from otaclient.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    IntegrityError,
+    InvalidQueryError,
+    NotFoundError,
+    OtaError,
+    PayloadError,
+    ResponseLostError,
+    UnsupportedOperationError,
+)
+
+# --- failures --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("x"), ExitCode.USAGE),
+        (ConfigurationError("x"), ExitCode.USAGE),
+        (UnsupportedOperationError("x"), ExitCode.USAGE),
+        (InvalidQueryError("x"), ExitCode.USAGE),
+        (InvalidQueryError("the vendor says so", status=400), ExitCode.FAILED),
+        (NotFoundError("x", status=404), ExitCode.FAILED),
+        (OSError(28, "No space left on device"), ExitCode.FAILED),
+        (KeyError("x"), ExitCode.FAILED),
+        (DeclinedError(), ExitCode.FAILED),
+    ],
+)
+def test_exit_codes_tell_usage_from_failure(error: Exception, code: ExitCode) -> None:
+    """What was wrong before anything was sent exits 2, everything else 1."""
+    assert exit_code(error) is code
+
+
+def test_first_error_of_nested_groups_is_the_one_to_tell() -> None:
+    """Errors of task groups are told as the error inside."""
+    inner = NotFoundError("x")
+    assert leaf(ExceptionGroup("a", [ExceptionGroup("b", [inner]), ValueError()])) is inner
+    assert leaf(inner) is inner
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            NotFoundError("no such job", backend="enos", operation="jobs.get", status=404),
+            "enos jobs.get: no such job (HTTP 404)",
+        ),
+        (FileNotFoundError(2, "No such file or directory", "/a/b"), "/a/b: No such file or directory"),
+        (OSError("cannot"), "cannot"),
+        (OSError(), "OSError"),
+        (KeyError("x"), "unexpected KeyError: 'x'; this is a fault of otaclient, please report it"),
+        (PayloadError("no page", excerpt="<html>\n<body>"), "no page; the body begins '<html>\\n<body>'"),
+        (NotFoundError("two\nlines \x1b[2J"), "two lines \\x1b[2J"),
+        (DeclinedError(), "not confirmed: nothing was done"),
+    ],
+)
+def test_every_failure_is_one_line(error: Exception, line: str) -> None:
+    """Failures are one printable line."""
+    assert one_line(error) == line
+
+
+CANONICAL = "verify aksk signature fail, canonicalRequest:GET|/v5/iot/" + "0a1b|" * 120
+REFUSED = AuthenticationError(
+    f"the vendor does not accept the credentials: {CANONICAL}; check access_key and this machine's clock",
+    operation="jobs.search",
+    backend="iotda",
+    status=401,
+    vendor_code="APIGW.0301",
+    vendor_message=CANONICAL,
+    request_id="r1",
+)
+
+
+def whole_line(error: Exception) -> str:
+    """Return all of it."""
+    with whole_lines(wanted=True):
+        return one_line(error)
+
+
+def test_long_words_of_a_vendor_are_cut_and_the_remedy_stays() -> None:
+    """A vendor's page-long answer does not hide what to do; all of it can be had."""
+    line = one_line(REFUSED)
+    assert line.startswith("iotda jobs.search: the vendor does not accept the credentials: verify aksk signature fail")
+    assert line.endswith(
+        "…; check access_key and this machine's clock (HTTP 401, code APIGW.0301, request r1); --verbose shows all"
+    )
+    assert len(line) <= 300 + len("; --verbose shows all")
+    assert CANONICAL in whole_line(REFUSED)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PayloadError("no page", excerpt="x" * 500),
+        ResponseLostError("x" * 500),
+        NotFoundError("x" * 500, status=404),
+        NotFoundError("x" * 400 + "y" * 70, status=404, vendor_message="y" * 70),
+        KeyError("x" * 500),
+        OSError("x" * 500),
+    ],
+)
+def test_long_words_of_others_are_cut_in_the_middle(error: Exception) -> None:
+    """Where it is not known which words matter, the beginning and the end stay."""
+    line, whole = one_line(error), whole_line(error)
+    assert len(line) < 330 < len(whole)
+    head, _, tail = line.removesuffix("; --verbose shows all").partition(" … ")
+    assert whole.startswith(head)
+    assert whole.endswith(tail[-20:])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UsageError("x" * 500),
+        ConfigurationError("x" * 500),
+        InvalidQueryError("x" * 500),
+        IntegrityError(f"has {'a' * 64}, not {'b' * 64}{' ' * 300}"),
+        NotFoundError("x" * 250 + "too short to be cut", status=404, vendor_message="too short to be cut"),
+    ],
+)
+def test_our_own_words_are_never_cut(error: Exception) -> None:
+    """Our messages hold the rule and the remedy, and digests that one compares."""
+    assert one_line(error) == whole_line(error)
+
+
+@given(text=st.text(), said=st.text(), whole=st.booleans())
+def test_failures_are_one_line_of_bounded_length(text: str, said: str, whole: bool) -> None:
+    """Whatever a vendor says, one printable line comes of it."""
+    error = OtaError(f"{text}{said}", status=400, vendor_message=said)
+    line = whole_line(error) if whole else one_line(error)
+    assert line.isprintable()
+    assert whole or len(line) <= 330
+
+
+# --- the extra -------------------------------------------------------------------------------------------------------
+
+
+class _Missing(MetaPathFinder):
+    """Lets the import of the command's tree fail as if one package were not installed."""
+
+    def __init__(self, package: str) -> None:
+        self._package = package
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None, /
+    ) -> ModuleSpec | None:
+        if fullname == "otaclient.cli.app":
+            raise ModuleNotFoundError(f"No module named {self._package!r}", name=self._package)
+        return None
+
+
+def without(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    """Take a package away from the command."""
+    monkeypatch.delitem(sys.modules, "otaclient.cli.app", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [_Missing(package), *sys.meta_path])
+
+
+def test_without_the_extra_the_command_names_the_pip_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The library is installed without the command's libraries: one line says how to add them."""
+    without(monkeypatch, "cyclopts")
+    assert otaclient.cli.main(["demo"]) == ExitCode.USAGE
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == "error: the command needs cyclopts, which is not installed: pip install 'otaclient[cli]'\n"
+
+
+def test_another_missing_module_is_not_mistaken_for_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that is missing for another reason is told as what it is."""
+    without(monkeypatch, "anyio")
+    with pytest.raises(ModuleNotFoundError, match="anyio"):
+        otaclient.cli.main(["demo"])
