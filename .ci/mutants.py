@@ -59,7 +59,6 @@ class Tests(NamedTuple):
 
 TESTS: Final = {
     "otaclient/transport/retry.py": Tests(("retry",)),
-    "otaclient/transport/adaptive.py": Tests(("adaptive",), ("tests/adversary/test_adaptive_window.py",)),
     "otaclient/paging.py": Tests(("paging",)),
     "otaclient/reads.py": Tests(("reads",), ("paging",)),
     "otaclient/fingerprint.py": Tests(("fingerprint",)),
@@ -80,7 +79,11 @@ TESTS: Final = {
         ("certified_markers", "certified_scan"), (_RULES, "scan_bad_pages", "scan_bad_input", "plan")
     ),
 }
-"""The modules of the pure core: below ``tests/unit``, what is named by its module."""
+"""The modules of the pure core: below ``tests/unit``, what is named by its module.
+
+``transport/adaptive.py`` is not among them: most of it is figures that were tuned, and a little more or less of one is
+no fault. Simulations say whether they do.
+"""
 
 
 class Fault(NamedTuple):
