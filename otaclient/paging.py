@@ -91,8 +91,10 @@ class Paged(Generic[_T]):
 
     async def first(self, n: int) -> tuple[_T, ...]:
         """Return the first ``n`` items, or all where there are fewer."""
-        if n < 1:
-            raise InvalidQueryError(f"first({n}): ask for at least 1", operation=self._source.operation)
+        if type(n) is not int or n < 1:
+            raise InvalidQueryError(
+                f"first({n!r}): ask for a whole number, at least 1", operation=self._source.operation
+            )
         found: list[_T] = []
         async with aclosing(self._items(min(n, self._source.paging.default_page))) as items:
             async for item in items:
@@ -105,8 +107,12 @@ class Paged(Generic[_T]):
         """Return all items.
 
         Raises:
-            InvalidQueryError: There are more than ``max_items``: nothing is cut off silently.
+            InvalidQueryError: There are more than ``max_items``: nothing is cut off silently. Or it is no whole number.
         """
+        if type(max_items) is not int or max_items < 0:
+            raise InvalidQueryError(
+                f"max_items is {max_items!r}: give a whole number, at least 0", operation=self._source.operation
+            )
         found: list[_T] = []
         async with aclosing(self._items(None)) as items:
             async for item in items:

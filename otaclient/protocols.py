@@ -177,13 +177,13 @@ class JobRepository(Protocol):
     async def cancel_tasks(self, job_id: JobId | str, devices: Sequence[DeviceReference], /) -> None:
         """Cancel the upgrade of some devices of a job.
 
-        Their tasks are looked up first, page by page, within ``timeout_seconds``: for jobs of many thousands of devices
-        give it more, with ``with_options``.
+        Where a vendor takes few devices with each request, all requests have ``timeout_seconds`` together: for many
+        thousands of devices give it more, with ``with_options``.
         """
         ...
 
     async def retry_tasks(self, job_id: JobId | str, devices: Sequence[DeviceReference], /) -> None:
-        """Try some failed devices of a job again. For large jobs, see :meth:`cancel_tasks`."""
+        """Try some failed devices of a job again. For many devices, see :meth:`cancel_tasks`."""
         ...
 
     async def progress(self, job_id: JobId | str, /) -> JobProgress:

@@ -25,12 +25,20 @@ _Validator: TypeAlias = "Callable[[Any, attrs.Attribute[Any], Any], None]"
 def _tuple(value: Iterable[str] | None) -> tuple[str, ...] | None:
     given: Any = value
     is_list = hasattr(given, "__iter__") and not isinstance(given, str)
-    shaped: Any = tuple(dict.fromkeys(given)) if is_list else given
+    try:
+        shaped: Any = tuple(dict.fromkeys(given)) if is_list else given
+    except TypeError:  # an entry that is not even hashable
+        shaped = tuple(given)
     return cast("tuple[str, ...] | None", shaped)
 
 
 def _utc(value: datetime | None) -> datetime | None:
-    return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value
+    try:
+        return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value
+    except OverflowError as error:
+        raise InvalidQueryError(
+            f"{value} lies outside the years 1 to 9999 in UTC: give another instant, or leave it out"
+        ) from error
 
 
 def _member(enum: type[StrEnum], value: Any) -> Any:

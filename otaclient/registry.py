@@ -131,6 +131,16 @@ def open_session(
     The arguments are those of :func:`open_backend`. Of ``config`` only the credentials matter here: errors that quote
     an answer will not repeat them.
     """
+    for name, given, kind in (
+        ("transport", transport, TransportOptions),
+        ("retry", retry, RetryPolicy),
+        ("limits", limits, Limits),
+    ):
+        _check_option(name, given, kind)
+    if on_event is not None and not callable(on_event):
+        raise ConfigurationError(
+            f"on_event is of the type {type(on_event).__name__}: give a function that takes an event"
+        )
     return Session(
         label=label,
         transport=AiohttpTransport(transport, max_connections=limits.concurrency, session=session),
@@ -140,6 +150,12 @@ def open_session(
         on_event=on_event,
         secrets=(*credentials_in(config), *credentials_in(transport)),
     )
+
+
+def _check_option(name: str, given: object, kind: type[Any]) -> None:
+    """Refuse what is of another class: it would be found out only when it is needed, such as at the first failure."""
+    if not isinstance(given, kind):
+        raise ConfigurationError(f"{name} is of the type {type(given).__name__}: give {kind.__name__}(...)")
 
 
 def _entry_points() -> "Mapping[str, EntryPoint]":

@@ -15,10 +15,20 @@ import msgspec
 from cattrs.gen import make_dict_structure_fn, override
 
 from otaclient.errors import OtaError, PayloadError
+from otaclient.models import FrozenMap
 from otaclient.secret import Revealed
 from otaclient.transport.http import HttpRequest, HttpResponse, excerpt_of
 
-__all__ = ["camel_case", "decode_json", "encode_json", "shallow", "structure", "structure_rows", "wire_converter"]
+__all__ = [
+    "camel_case",
+    "decode_json",
+    "encode_json",
+    "frozen_json",
+    "shallow",
+    "structure",
+    "structure_rows",
+    "wire_converter",
+]
 
 _T = TypeVar("_T")
 # What is kept as it came is frozen, compared, printed and pickled later on, level by level: the interpreter's own limit
@@ -165,6 +175,15 @@ def shallow(value: Any) -> Any:
         if not level:
             return value
     raise ValueError(f"it is nested deeper than {_DEEPEST} levels")
+
+
+def frozen_json(value: Any) -> Any:
+    """Return a JSON value whose objects and arrays cannot be changed, so that the model that holds it cannot be."""
+    if isinstance(value, dict):
+        return FrozenMap({key: frozen_json(item) for key, item in value.items()})  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list):
+        return tuple(frozen_json(item) for item in value)  # pyright: ignore[reportUnknownVariableType]
+    return value
 
 
 def _inside(value: Any) -> Iterable[Any]:

@@ -79,7 +79,7 @@ class EnosBackend(SessionBackend[EnosConfig]):
             lag=lag or WriteLag(READ_LAG_SECONDS, session.clock),
         )
         self._firmware = EnosFirmware(self._account)
-        self._jobs = EnosJobs(self._account, self._firmware)
+        self._jobs = EnosJobs(self._account)
         self._devices = EnosDevices(self._account)
 
     @property

@@ -1,4 +1,4 @@
-"""Checks that all writes share: of texts, and names with their translations."""
+"""Checks of texts: identifiers, whose form is the vendor's affair, versions, and names with their translations."""
 
 from typing import Any, Final
 

@@ -26,35 +26,40 @@ def checked_org_id(value: str, *, setting: str) -> str:
 
 def _word(value: Any, *, setting: str) -> str:
     text = _text(value, setting=setting)
-    if not text:
-        raise ConfigurationError(f"{setting} is empty: give it a value, {_WHERE}")
-    if not text.isprintable() or " " in text:
+    if not _is_word(text):
         raise ConfigurationError(f"{setting} is {text!r}: remove the white space or control character in it")
     return text
+
+
+def _check_hidden(value: Any, *, setting: str) -> None:
+    # The value is not shown: key and secret are easily taken for each other.
+    if not _is_word(_text(value, setting=setting)):
+        raise ConfigurationError(f"{setting} holds white space or a control character: remove it")
 
 
 def _text(value: Any, *, setting: str) -> str:
     if not isinstance(value, str):
         raise ConfigurationError(f"{setting} is of the type {type(value).__name__}: give a text")
+    if not value:
+        raise ConfigurationError(f"{setting} is empty: give it a value, {_WHERE}")
     return value
 
 
+def _is_word(text: str) -> bool:
+    return text.isprintable() and " " not in text
+
+
 def _gateway(value: str) -> str:
-    return checked_endpoint(_text(value, setting="endpoint"), setting="endpoint")
+    return checked_endpoint(value, setting="endpoint")
 
 
 def _files_gateway(value: str | None) -> str | None:
-    return None if value is None else checked_endpoint(_text(value, setting="files_endpoint"), setting="files_endpoint")
+    return None if value is None else checked_endpoint(value, setting="files_endpoint")
 
 
 def _secret(value: str | Secret) -> Secret:
-    secret = Secret.of(value if isinstance(value, Secret) else _text(value, setting="app_secret"))
-    text = secret.reveal()
-    if not text:
-        raise ConfigurationError(f"app_secret is empty: give it a value, {_WHERE}")
-    if not text.isprintable() or " " in text:
-        raise ConfigurationError("app_secret holds white space or a control character: remove it")
-    return secret
+    _check_hidden(value.reveal() if isinstance(value, Secret) else value, setting="app_secret")
+    return Secret.of(value)
 
 
 def _check_word(_instance: Any, field: "attrs.Attribute[str]", value: str) -> None:
@@ -62,12 +67,7 @@ def _check_word(_instance: Any, field: "attrs.Attribute[str]", value: str) -> No
 
 
 def _check_app_key(_instance: Any, field: "attrs.Attribute[str]", value: str) -> None:
-    # The value is not shown: key and secret are easily taken for each other.
-    text = _text(value, setting=field.name)
-    if not text:
-        raise ConfigurationError(f"{field.name} is empty: give it a value, {_WHERE}")
-    if not text.isprintable() or " " in text:
-        raise ConfigurationError(f"{field.name} holds white space or a control character: remove it")
+    _check_hidden(value, setting=field.name)
 
 
 def _check_version(_instance: Any, field: "attrs.Attribute[str]", value: str) -> None:

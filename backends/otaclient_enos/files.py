@@ -11,7 +11,8 @@ import attrs
 from otaclient.errors import InvalidQueryError
 from otaclient.models import DeviceUpgrade, Firmware
 from otaclient.transport.http import HttpRequest
-from otaclient_enos.requests import Organisation, check_identifier
+from otaclient_enos.checks import checked_text
+from otaclient_enos.requests import Organisation
 from otaclient_enos.signing import EnosSigner
 
 __all__ = ["FilesSigner", "asset_of", "download_file"]
@@ -40,7 +41,7 @@ def asset_of(device: DeviceUpgrade | str) -> str:
     Raises:
         InvalidQueryError: It cannot be right.
     """
-    return check_identifier(device.device_id if isinstance(device, DeviceUpgrade) else device, name="device")
+    return checked_text(device.device_id if isinstance(device, DeviceUpgrade) else device, name="device")
 
 
 def download_file(organisation: Organisation, firmware: Firmware, asset_id: str | None) -> HttpRequest:

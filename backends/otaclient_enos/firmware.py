@@ -65,13 +65,9 @@ class EnosFirmware(UnsupportedFirmware):
 
         Source: EnOS Connection Service, "V2.1 Get Firmware File".
         """
-        return await self.read(firmware_id)
-
-    async def read(self, firmware_id: str, *, deadline: float | None = None) -> Firmware:
-        """Return the firmware with this identifier, by a deadline where that is part of a longer call."""
         account = self._account
         request = account.build("firmware.get", requests.get_firmware, account.organisation, firmware_id)
-        response = await account.session.call(request, deadline=deadline)
+        response = await account.session.call(request)
         return firmware_from(account.parse(request, response, parse_firmware), backend=account.label)
 
     def search(self, query: FirmwareQuery = FirmwareQuery(), /) -> Paged[Firmware]:
@@ -123,7 +119,7 @@ class EnosFirmware(UnsupportedFirmware):
                 request = write_requests.create_firmware(account.organisation, firmware, body)
                 account = account.for_one_call()
                 firmware_id = await upload_once(account, request, firmware, upload)
-            _check_stored(await self._stored(firmware_id, account.session.deadline()), upload)
+            _check_stored(await _stored(account, firmware_id), upload)
         return firmware_id
 
     async def delete(self, firmware_id: FirmwareId | str, /) -> None:
@@ -202,24 +198,6 @@ class EnosFirmware(UnsupportedFirmware):
                 await part.keep()
         return received
 
-    async def _stored(self, firmware_id: FirmwareId, deadline: float) -> Firmware:
-        """Return the record of a new firmware, which may not be there at once."""
-        try:
-            try:
-                return await self.read(firmware_id, deadline=deadline)
-            except NotFoundError:
-                account = self._account
-                if account.session.retry.max_attempts <= 1 or not await account.lag.settle_by(deadline):
-                    raise
-                return await self.read(firmware_id, deadline=deadline)
-        except OtaError as error:
-            error.operation = "firmware.create"
-            raise OutcomeUnknownError(
-                f"firmware {firmware_id!r} was created, but whether it was stored whole could not be checked: "
-                f"{error.message}; compare its checksum with firmware.get, or delete it",
-                **error.facts(),
-            ) from error
-
     async def _some_asset(self, firmware: Firmware, deadline: float) -> str | None:
         """Return a device that may have the firmware; ``None`` where there is none."""
         products = None if firmware.product_id is None else (firmware.product_id,)
@@ -227,6 +205,26 @@ class EnosFirmware(UnsupportedFirmware):
         source = account.devices(DeviceUpgradeQuery(products=products, owner_id=firmware.owner_id))
         raw = await source.fetch(source.partitions()[0], PageWindow(1, 1))
         return next((row.device_id for row in source.decode(raw).good), None)
+
+
+async def _stored(account: Account, firmware_id: FirmwareId) -> Firmware:
+    """Return the record of a new firmware, which may not be there at once."""
+    firmware = EnosFirmware(account)
+    try:
+        try:
+            return await firmware.get(firmware_id)
+        except NotFoundError:
+            session = account.session
+            if session.retry.max_attempts <= 1 or not await account.lag.settle_by(session.deadline()):
+                raise
+            return await firmware.get(firmware_id)
+    except OtaError as error:
+        error.operation = "firmware.create"
+        raise OutcomeUnknownError(
+            f"firmware {firmware_id!r} was created, but whether it was stored whole could not be checked: "
+            f"{error.message}; compare its checksum with firmware.get, or delete it",
+            **error.facts(),
+        ) from error
 
 
 def _check_announced(announced: Checksum | None, upload: Upload) -> None:

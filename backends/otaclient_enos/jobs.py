@@ -30,10 +30,9 @@ __all__ = ["EnosJobs"]
 class EnosJobs(UnsupportedJobs):
     """The upgrade jobs of one organisation."""
 
-    def __init__(self, account: Account, firmware: EnosFirmware) -> None:
+    def __init__(self, account: Account) -> None:
         super().__init__(label=account.label)
         self._account = account
-        self._firmware = firmware
 
     async def get(self, job_id: JobId | str, /) -> Job:
         """Return the job with this identifier; the vendor leaves out some of what a search shows.
@@ -96,8 +95,7 @@ class EnosJobs(UnsupportedJobs):
 
             async def checked_request() -> HttpRequest:
                 if job.scope.source_versions:
-                    deadline = account.session.deadline()
-                    firmware = await self._firmware.read(job.firmware_ids[0], deadline=deadline)
+                    firmware = await EnosFirmware(account).get(job.firmware_ids[0])
                     check_target_version(job, firmware.version)
                 return request
 
@@ -217,7 +215,7 @@ class EnosJobs(UnsupportedJobs):
             NotFoundError: No such job (code 24404).
             InvalidQueryError: The identifier cannot be right; nothing was sent.
         """
-        bounded = EnosJobs(self._account.for_one_call(), self._firmware)
+        bounded = EnosJobs(self._account.for_one_call())
         job = await bounded.get(job_id)
         counts = await bounded._counts(job.job_id)
         return progress_from(job.status, counts, as_of=self._account.session.clock.now())

@@ -35,6 +35,7 @@ from otaclient.models import (
     TaskStatus,
     Verification,
 )
+from otaclient.structuring import frozen_json
 from otaclient_enos.failures import whole_number
 from otaclient_enos.wire import (
     DeviceFirmware,
@@ -263,14 +264,14 @@ def _scope(scope: UpgradeScope | None) -> JobScope | None:
         source_versions=scope.version_numbers or (),
         tags=_accepted_values(scope.tags),
         attributes=_accepted_values(scope.attributes),
-        asset_trees=tuple(FrozenMap(_frozen_items(tree)) for tree in scope.asset_trees or ()),
+        asset_trees=tuple(frozen_json(tree) for tree in scope.asset_trees or ()),
         everything=scope.type == WHOLE_SCOPE,
     )
 
 
 def _accepted_values(values: Mapping[str, Any] | None) -> FrozenMap:
     """Return each name with the tuple of its accepted values; one value alone counts as a list of one."""
-    frozen = _frozen_items(values or {})
+    frozen = {name: frozen_json(value) for name, value in (values or {}).items()}
     return FrozenMap({name: value if isinstance(value, tuple) else (value,) for name, value in frozen.items()})
 
 
@@ -346,7 +347,7 @@ def _extra(raw: Mapping[str, Any], struct: type[Any], unused: Mapping[str, bool]
         if value is None:
             continue
         if key not in known or unused.get(key, False) or _holds_unknown(value, known[key]):
-            left[key] = _frozen(value)
+            left[key] = frozen_json(value)
     return FrozenMap(left)
 
 
@@ -369,16 +370,3 @@ _MEMBERS: Final = {
 
 def _holds_unknown(value: Any, struct: type[Any] | None) -> bool:
     return struct is not None and any(key not in _MEMBERS[struct] for key in value)
-
-
-def _frozen(value: Any) -> Any:
-    """Return a JSON value that nobody can change."""
-    if isinstance(value, dict):
-        return FrozenMap(_frozen_items(value))  # pyright: ignore[reportUnknownArgumentType]
-    if isinstance(value, list):
-        return tuple(_frozen(item) for item in value)  # pyright: ignore[reportUnknownVariableType]
-    return value
-
-
-def _frozen_items(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _frozen(value) for name, value in values.items()}

@@ -11,7 +11,6 @@ from otaclient.checks import check_encodable, check_kind, checked_count, checked
 from otaclient.errors import InvalidQueryError
 from otaclient.models import Checksum, FirmwareKind, NewFirmware, Verification
 from otaclient_enos.checks import LARGEST_INTEGER, checked_text, name_fields
-from otaclient_enos.requests import check_identifier
 
 __all__ = ["check_new_firmware", "firmware_fields", "sign_method_of"]
 
@@ -42,7 +41,7 @@ def check_new_firmware(firmware: NewFirmware) -> None:
         if value:
             raise InvalidQueryError(f"{name} is given, but EnOS does not store it with a firmware: leave it out")
     if firmware.product_id is not None:
-        check_identifier(firmware.product_id, name="product_id")
+        checked_text(firmware.product_id, name="product_id")
     sign_method_of(firmware)
     _fields(firmware)
 

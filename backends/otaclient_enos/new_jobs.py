@@ -17,7 +17,6 @@ from otaclient.fingerprint import check_unmarked, marked
 from otaclient.models import JobKind, JobPolicy, JobSchedule, JobScope, NewJob, PolicyMode, RetrySchedule
 from otaclient_enos.checks import LARGEST_INTEGER, checked_text, name_fields
 from otaclient_enos.mapping import JOB_KIND_WORDS, PARTIAL_SCOPE, POLICY_MODE_WORDS, WHOLE_SCOPE
-from otaclient_enos.requests import check_identifier
 from otaclient_enos.signing import epoch_ms
 
 __all__ = ["check_target_version", "job_fields"]
@@ -52,7 +51,7 @@ def job_fields(job: NewJob, fingerprint: str | None = None) -> dict[str, Any]:
         raise UnsupportedOperationError("EnOS has no jobs that wait for a confirmation: leave hold out")
     if len(job.firmware_ids) != 1:
         raise InvalidQueryError(f"firmware_ids holds {len(job.firmware_ids)}: a job of EnOS has exactly one firmware")
-    check_identifier(job.firmware_ids[0], name="firmware_ids")
+    checked_text(job.firmware_ids[0], name="firmware_ids")
     if job.kind not in JOB_KIND_WORDS:
         raise InvalidQueryError(f"kind is {job.kind}: EnOS knows {' and '.join(JOB_KIND_WORDS)}")
     policy = _verification_policy if job.kind is JobKind.VERIFICATION else _upgrade_policy

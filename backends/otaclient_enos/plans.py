@@ -26,6 +26,7 @@ from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery
 from otaclient.reads import Partition
 from otaclient.transport.http import HttpRequest
 from otaclient_enos import requests
+from otaclient_enos.checks import checked_text
 from otaclient_enos.expression import (
     DEVICES,
     FIRMWARE,
@@ -213,7 +214,7 @@ def plan_tasks(query: DeviceTaskQuery) -> Plan[DeviceTask]:
     Raises:
         InvalidQueryError: EnOS cannot answer it, nor can it be filtered here.
     """
-    requests.check_identifier(query.job_id, name="job_id")
+    checked_text(query.job_id, name="job_id")
     filters: dict[str, Callable[[DeviceTask], bool]] = {}
     whole: list[Comparison] = [TASKS.equals("jobId", query.job_id, filter_name="job_id")]
     if query.statuses is not None:

@@ -12,14 +12,15 @@ import attrs
 from otaclient.errors import InvalidQueryError
 from otaclient.structuring import encode_json
 from otaclient.transport.http import HttpRequest
-from otaclient_enos.expression import check_characters
+from otaclient_enos.checks import checked_text
 
 __all__ = [
     "DEFAULT_PAGE_SIZE",
+    "FIRMWARE",
+    "JOBS",
     "JSON_HEADERS",
     "LARGEST_PAGE_SIZE",
     "Organisation",
-    "check_identifier",
     "get_firmware",
     "get_job",
     "get_token",
@@ -38,6 +39,8 @@ DEFAULT_PAGE_SIZE: Final = 50
 _TOKEN_PATH: Final = "/apim-token-service/v2.0/token"  # noqa: S105 - a path
 # Of an expression in an error message: with a hundred products in it, it would bury the rest.
 _SHOWN_CHARACTERS: Final = 160
+FIRMWARE: Final = "ota-firmwares"
+JOBS: Final = "ota-jobs"
 JSON_HEADERS: Final = {"Content-Type": "application/json;charset=UTF-8"}
 
 
@@ -54,10 +57,10 @@ class Organisation:
         Raises:
             InvalidQueryError: The name cannot be right.
         """
-        return self if owner_id is None else attrs.evolve(self, org_id=check_identifier(owner_id, name="owner_id"))
+        return self if owner_id is None else attrs.evolve(self, org_id=checked_text(owner_id, name="owner_id"))
 
     def path(self, resource: str) -> str:
-        """Return the path of ``ota-firmwares`` or ``ota-jobs``."""
+        """Return the path of a resource, such as ``ota-jobs``."""
         return f"/connect-service/{self.api_version}/{resource}"
 
 
@@ -67,8 +70,13 @@ def get_firmware(organisation: Organisation, firmware_id: str) -> HttpRequest:
     Raises:
         InvalidQueryError: The identifier cannot be right.
     """
-    return _get(
-        organisation, "ota-firmwares", "firmware", "firmwareId", check_identifier(firmware_id, name="firmware_id")
+    checked_text(firmware_id, name="firmware_id")
+    return HttpRequest(
+        operation="firmware.get",
+        method="GET",
+        path=organisation.path(FIRMWARE),
+        query=(("action", "get"), ("orgId", organisation.org_id), ("firmwareId", firmware_id)),
+        subject=f"firmware {firmware_id!r}",
     )
 
 
@@ -78,7 +86,14 @@ def get_job(organisation: Organisation, job_id: str) -> HttpRequest:
     Raises:
         InvalidQueryError: The identifier cannot be right.
     """
-    return _get(organisation, "ota-jobs", "jobs", "jobId", check_identifier(job_id, name="job_id"))
+    checked_text(job_id, name="job_id")
+    return HttpRequest(
+        operation="jobs.get",
+        method="GET",
+        path=organisation.path(JOBS),
+        query=(("action", "get"), ("orgId", organisation.org_id), ("jobId", job_id)),
+        subject=f"job {job_id!r}",
+    )
 
 
 def search_firmware(organisation: Organisation, *, expression: str | None, number: int, size: int) -> HttpRequest:
@@ -87,8 +102,8 @@ def search_firmware(organisation: Organisation, *, expression: str | None, numbe
     Raises:
         InvalidQueryError: The page's number or size is out of range.
     """
-    body = _page("firmware.search", expression, number, size)
-    return _search(organisation, "ota-firmwares", "search", operation="firmware.search", body=body)
+    body = _page(expression, number, size)
+    return _search(organisation, FIRMWARE, "search", operation="firmware.search", body=body)
 
 
 def search_jobs(organisation: Organisation, *, expression: str | None, number: int, size: int) -> HttpRequest:
@@ -97,8 +112,8 @@ def search_jobs(organisation: Organisation, *, expression: str | None, number: i
     Raises:
         InvalidQueryError: The page's number or size is out of range.
     """
-    body = _page("jobs.search", expression, number, size)
-    return _search(organisation, "ota-jobs", "search", operation="jobs.search", body=body)
+    body = _page(expression, number, size)
+    return _search(organisation, JOBS, "search", operation="jobs.search", body=body)
 
 
 def search_tasks(organisation: Organisation, *, expression: str | None, number: int, size: int) -> HttpRequest:
@@ -107,8 +122,8 @@ def search_tasks(organisation: Organisation, *, expression: str | None, number: 
     Raises:
         InvalidQueryError: The page's number or size is out of range.
     """
-    body = _page("jobs.tasks", expression, number, size)
-    return _search(organisation, "ota-jobs", "searchTask", operation="jobs.tasks", body=body)
+    body = _page(expression, number, size)
+    return _search(organisation, JOBS, "searchTask", operation="jobs.tasks", body=body)
 
 
 def search_devices(organisation: Organisation, *, expression: str | None, number: int, size: int) -> HttpRequest:
@@ -117,8 +132,8 @@ def search_devices(organisation: Organisation, *, expression: str | None, number
     Raises:
         InvalidQueryError: The page's number or size is out of range.
     """
-    body = _page("devices.search", expression, number, size)
-    return _search(organisation, "ota-firmwares", "searchDeviceUpgrade", operation="devices.search", body=body)
+    body = _page(expression, number, size)
+    return _search(organisation, FIRMWARE, "searchDeviceUpgrade", operation="devices.search", body=body)
 
 
 def list_versions(organisation: Organisation, product_id: str) -> HttpRequest:
@@ -127,13 +142,13 @@ def list_versions(organisation: Organisation, product_id: str) -> HttpRequest:
     Raises:
         InvalidQueryError: The product cannot be right.
     """
-    product_key = check_identifier(product_id, name="product_id")
+    checked_text(product_id, name="product_id")
     return HttpRequest(
         operation="firmware.reported_versions",
         method="GET",
-        path=organisation.path("ota-firmwares"),
-        query=(("action", "listVersion"), ("orgId", organisation.org_id), ("productKey", product_key)),
-        subject=f"product {product_key!r}",
+        path=organisation.path(FIRMWARE),
+        query=(("action", "listVersion"), ("orgId", organisation.org_id), ("productKey", product_id)),
+        subject=f"product {product_id!r}",
     )
 
 
@@ -147,21 +162,11 @@ def refresh_token() -> HttpRequest:
     return _token_request("refresh")
 
 
-def _get(organisation: Organisation, resource: str, noun: str, parameter: str, identifier: str) -> HttpRequest:
-    return HttpRequest(
-        operation=f"{noun}.get",
-        method="GET",
-        path=organisation.path(resource),
-        query=(("action", "get"), ("orgId", organisation.org_id), (parameter, identifier)),
-        subject=f"{noun.removesuffix('s')} {identifier!r}",
-    )
-
-
-def _page(operation: str, expression: str | None, number: int, size: int) -> dict[str, Any]:
+def _page(expression: str | None, number: int, size: int) -> dict[str, Any]:
     if number < 1:
-        raise InvalidQueryError(f"page {number} was asked for: pages count from 1", operation=operation)
+        raise InvalidQueryError(f"page {number} was asked for: pages count from 1")
     if not 1 <= size <= LARGEST_PAGE_SIZE:
-        raise InvalidQueryError(f"page_size is {size}: EnOS takes 1 to {LARGEST_PAGE_SIZE}", operation=operation)
+        raise InvalidQueryError(f"page_size is {size}: EnOS takes 1 to {LARGEST_PAGE_SIZE}")
     body: dict[str, Any] = {} if expression is None else {"expression": expression}
     body["pagination"] = {"pageNo": number, "pageSize": size}
     return body
@@ -195,17 +200,3 @@ def _token_request(action: str) -> HttpRequest:
         headers=JSON_HEADERS,
         subject="access token",
     )
-
-
-def check_identifier(value: Any, *, name: str) -> str:
-    """Return an identifier; its form is the vendor's affair, but it must be a text that can be sent.
-
-    Raises:
-        InvalidQueryError: It is no text, is empty, or holds a control character.
-    """
-    if not isinstance(value, str):
-        raise InvalidQueryError(f"{name} is {value!r}: give a text")
-    if not value.strip():
-        raise InvalidQueryError(f"{name} is {value!r}: it must not be empty")
-    check_characters(value, name=name)
-    return value

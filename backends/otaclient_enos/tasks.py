@@ -11,7 +11,7 @@ from otaclient.device_references import checked_references
 from otaclient.errors import InvalidQueryError
 from otaclient.models import DeviceTask, DeviceUpgrade, JobProgress, JobStatus, TaskStatus
 from otaclient.protocols import DeviceReference
-from otaclient_enos.requests import check_identifier
+from otaclient_enos.checks import checked_text
 
 __all__ = ["COUNTED_IN_ORDER", "TaskCounts", "counts_of", "device_keys_of", "progress_from"]
 
@@ -90,7 +90,7 @@ def device_keys_of(devices: Sequence[DeviceReference], *, job_id: str) -> tuple[
 
 def _device_key(device: DeviceReference) -> str:
     if not isinstance(device, DeviceTask | DeviceUpgrade):
-        return check_identifier(device, name="devices")
+        return checked_text(device, name="devices")
     if device.device_key is None:
         raise InvalidQueryError(
             f"devices holds the record of {device.device_id!r} without a device_key, by which EnOS jobs name devices: "

@@ -5,15 +5,15 @@ Start OTA Job", "V2.1 Stop OTA Job", "V2.1 Delete OTA Job", "V2.1 Cancel Device 
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 from otaclient.fingerprint import how_to_check
 from otaclient.models import NewFirmware, NewJob
 from otaclient.structuring import encode_json
 from otaclient.transport.http import HttpRequest
+from otaclient_enos.checks import checked_text
 from otaclient_enos.multipart import MultipartBody
 from otaclient_enos.new_jobs import job_fields
-from otaclient_enos.requests import JSON_HEADERS, Organisation, check_identifier
+from otaclient_enos.requests import FIRMWARE, JOBS, JSON_HEADERS, Organisation
 
 __all__ = [
     "cancel_tasks",
@@ -26,9 +26,6 @@ __all__ = [
     "stop_job",
 ]
 
-_FIRMWARE: Final = "ota-firmwares"
-_JOBS: Final = "ota-jobs"
-
 
 def create_firmware(organisation: Organisation, firmware: NewFirmware, body: MultipartBody) -> HttpRequest:
     """Build the request that uploads a firmware."""
@@ -36,7 +33,7 @@ def create_firmware(organisation: Organisation, firmware: NewFirmware, body: Mul
     return HttpRequest(
         operation="firmware.create",
         method="POST",
-        path=organisation.path(_FIRMWARE),
+        path=organisation.path(FIRMWARE),
         query=(("action", "create"), ("orgId", organisation.org_id), *product_key),
         headers={"Content-Type": body.content_type},
         content=body,
@@ -52,11 +49,11 @@ def delete_firmware(organisation: Organisation, firmware_id: str) -> HttpRequest
     Raises:
         InvalidQueryError: The identifier cannot be right.
     """
-    check_identifier(firmware_id, name="firmware_id")
+    checked_text(firmware_id, name="firmware_id")
     return HttpRequest(
         operation="firmware.delete",
         method="POST",
-        path=organisation.path(_FIRMWARE),
+        path=organisation.path(FIRMWARE),
         query=(("action", "delete"), ("orgId", organisation.org_id), ("firmwareId", firmware_id)),
         idempotent=False,
         subject=f"the deletion of firmware {firmware_id!r}",
@@ -75,7 +72,7 @@ def create_job(organisation: Organisation, job: NewJob, fingerprint: str | None 
     return HttpRequest(
         operation="jobs.create",
         method="POST",
-        path=organisation.path(_JOBS),
+        path=organisation.path(JOBS),
         query=(("action", "create"), ("orgId", organisation.org_id), ("firmwareId", job.firmware_ids[0])),
         headers=JSON_HEADERS,
         body=body,
@@ -131,11 +128,11 @@ def retry_tasks(organisation: Organisation, job_id: str, device_keys: Sequence[s
 
 
 def _on_job(organisation: Organisation, action: str, job_id: str, *, operation: str, deed: str) -> HttpRequest:
-    check_identifier(job_id, name="job_id")
+    checked_text(job_id, name="job_id")
     return HttpRequest(
         operation=operation,
         method="POST",
-        path=organisation.path(_JOBS),
+        path=organisation.path(JOBS),
         query=(("action", action), ("orgId", organisation.org_id), ("jobId", job_id)),
         idempotent=False,
         subject=f"{deed} job {job_id!r}",
@@ -146,11 +143,11 @@ def _on_job(organisation: Organisation, action: str, job_id: str, *, operation: 
 def _on_tasks(
     organisation: Organisation, action: str, job_id: str, device_keys: Sequence[str], *, operation: str, deed: str
 ) -> HttpRequest:
-    check_identifier(job_id, name="job_id")
+    checked_text(job_id, name="job_id")
     return HttpRequest(
         operation=operation,
         method="POST",
-        path=organisation.path(_JOBS),
+        path=organisation.path(JOBS),
         query=(("action", action), ("orgId", organisation.org_id), ("jobId", job_id)),
         headers=JSON_HEADERS,
         body=encode_json({"deviceKeys": list(device_keys)}),

@@ -20,6 +20,7 @@ from otaclient.transport.settling import WriteLag
 from otaclient.transport.tokens import Token, TokenCache
 from otaclient_iotda import requests
 from otaclient_iotda.account import NAME, READ_LAG_SECONDS, Account
+from otaclient_iotda.commands import act_on_some
 from otaclient_iotda.config import (
     AkSkCredentials,
     IotdaConfig,
@@ -76,7 +77,7 @@ class IotdaBackend(SessionBackend[IotdaConfig]):
             lag=lag or WriteLag(READ_LAG_SECONDS, clock),
         )
         self._firmware = IotdaFirmware(self._account)
-        self._jobs = IotdaJobs(self._account, self._firmware)
+        self._jobs = IotdaJobs(self._account)
         self._devices = IotdaDevices(self._account)
         self._modules = IotdaModules(self._account)
 
@@ -140,7 +141,7 @@ class IotdaBackend(SessionBackend[IotdaConfig]):
 
         Source: Huawei Cloud IoTDA API reference, "Confirm a Batch Task".
         """
-        return await self._jobs.confirm(job_id, devices)
+        return await act_on_some(self._account, "confirm", job_id, devices, operation="jobs.confirm")
 
     async def search_devices(self, sql: str, /) -> DeviceSearchResult:
         """Return what one statement of the vendor's search language finds, in one request.

@@ -37,14 +37,14 @@ class Rule:
     words: str
     """The same for people: completes "it takes ..."."""
 
-    def check(self, value: Any, name: str, *, operation: str | None = None) -> str:
+    def check(self, value: Any, name: str) -> str:
         """Return a text that is as it must be.
 
         Raises:
             InvalidQueryError: It is not; names it by ``name``.
         """
         if not isinstance(value, str) or not self.pattern.fullmatch(value):
-            raise InvalidQueryError(f"{name} is {value!r}: it takes {self.words}", operation=operation)
+            raise InvalidQueryError(f"{name} is {value!r}: it takes {self.words}")
         return value
 
 

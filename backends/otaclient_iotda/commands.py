@@ -5,8 +5,9 @@ from typing import Final
 
 import attrs
 
-from otaclient.errors import ApiError, NotFoundError
+from otaclient.errors import ApiError, NotFoundError, OtaError
 from otaclient.models import DeviceId, DeviceTask, JobId
+from otaclient.protocols import DeviceReference
 from otaclient.queries import DeviceTaskQuery
 from otaclient.reads import Rows
 from otaclient.reconcile import Write, walk
@@ -18,10 +19,10 @@ from otaclient_iotda.effects import is_done, is_done_to
 from otaclient_iotda.mapping import job_from
 from otaclient_iotda.records import TargetOutcome
 from otaclient_iotda.responses import parse_targets, parse_task
-from otaclient_iotda.tasks import outcomes_from
+from otaclient_iotda.tasks import device_ids_of, in_parts, interrupted, outcomes_from
 from otaclient_iotda.write_requests import Deed, act_on_task
 
-__all__ = ["act", "carry_out"]
+__all__ = ["act", "act_on_some", "carry_out"]
 
 _PURPOSE: Final = "read how things stand"
 
@@ -129,3 +130,28 @@ class _Command:
 
 def _accepted(device_id: DeviceId) -> TargetOutcome:
     return TargetOutcome(device_id=device_id, accepted=True)
+
+
+async def act_on_some(
+    account: Account, deed: Deed, job_id: str, devices: Sequence[DeviceReference], *, operation: str
+) -> tuple[TargetOutcome, ...]:
+    """Return what was said of each device, after all parts of the list were sent.
+
+    Raises:
+        InvalidQueryError: There is no device in the list, or one that cannot be right; nothing was sent.
+        OtaError: A part was refused, or what became of it is not known; says how far it came.
+    """
+    device_ids = account.build(operation, device_ids_of, devices, job_id=job_id)
+    account = account.for_one_call()
+    outcomes: tuple[TargetOutcome, ...] = ()
+    asked = 0
+    for part in in_parts(device_ids):
+        asked += len(part)
+        try:
+            outcomes += await act(account, deed, job_id, part, operation=operation)
+        except OtaError as error:
+            if outcomes:
+                said = interrupted(outcomes, asked=asked, total=len(device_ids))
+                error.message = f"{error.message}; {said}"
+            raise
+    return outcomes

@@ -8,6 +8,7 @@ import attrs
 from otaclient.endpoint import checked_endpoint
 from otaclient.errors import ConfigurationError
 from otaclient.secret import Secret, last_characters
+from otaclient_iotda.checks import OWNER_ID
 
 __all__ = [
     "AkSkCredentials",
@@ -32,7 +33,6 @@ _DEVICE_SIDE: Final = ".iotda-device."
 _REGION: Final = re.compile(r"[a-z0-9-]+")
 # The vendor's keys are letters and digits; no more is demanded than that a signature's header stays readable.
 _ACCESS_KEY: Final = re.compile(r"[A-Za-z0-9._-]+")
-_SPACE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,36}")
 # The vendor gives no pattern for project ids; all that were seen are 32 hexadecimal digits. Ours only keeps the path
 # whole.
 _PROJECT_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -55,25 +55,17 @@ def checked_app_id(text: Any, *, setting: str) -> str:
     Raises:
         ConfigurationError: It cannot be one; names the setting.
     """
-    if not isinstance(text, str) or not _SPACE_ID.fullmatch(text):
-        raise ConfigurationError(
-            f"{setting} is {text!r}: it must be the id of a resource space: 1 to 36 letters, digits, '_' and '-'"
-        )
+    if not isinstance(text, str) or not OWNER_ID.pattern.fullmatch(text):
+        raise ConfigurationError(f"{setting} is {text!r}: it must be {OWNER_ID.words}")
     return text
 
 
 def _endpoint(text: str) -> str:
-    return _checked(text, "endpoint")
+    return checked_endpoint(text, setting="endpoint")
 
 
 def _iam_endpoint(text: str) -> str:
-    return _checked(text, "iam_endpoint")
-
-
-def _checked(text: Any, setting: str) -> str:
-    if not isinstance(text, str):
-        raise ConfigurationError(f"{setting} is {text!r}: it must be a text such as https://host")
-    return checked_endpoint(text, setting=setting)
+    return checked_endpoint(text, setting="iam_endpoint")
 
 
 def _secret(value: str | Secret) -> Secret:

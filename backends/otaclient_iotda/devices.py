@@ -3,10 +3,11 @@
 from otaclient.models import DeviceId, DeviceUpgrade
 from otaclient.paging import Paged
 from otaclient.queries import DeviceUpgradeQuery
+from otaclient.structuring import frozen_json
 from otaclient.unsupported import UnsupportedDevices
 from otaclient_iotda import requests
 from otaclient_iotda.account import Account
-from otaclient_iotda.mapping import device_upgrade_from, frozen_json
+from otaclient_iotda.mapping import device_upgrade_from
 from otaclient_iotda.records import DeviceSearchResult
 from otaclient_iotda.responses import parse_count, parse_device, parse_searched
 from otaclient_iotda.statements import checked_statement

@@ -41,13 +41,9 @@ class IotdaFirmware(UnsupportedFirmware):
 
         Source: Huawei Cloud IoTDA API reference, "Query the Details of an OTA Upgrade Package".
         """
-        return await self.read(firmware_id)
-
-    async def read(self, firmware_id: str, *, deadline: float | None = None) -> Firmware:
-        """Return the firmware with this identifier, by a deadline where that is part of a longer call."""
         account = self._account
         request = account.build("firmware.get", requests.get_package, account.project_id, firmware_id)
-        response = await account.session.call(request, deadline=deadline)
+        response = await account.session.call(request)
         return firmware_from(account.parse(request, response, parse_package), backend=account.label)
 
     def search(self, query: FirmwareQuery = FirmwareQuery(), /) -> Paged[Firmware]:

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from otaclient.errors import OtaError
 from otaclient.fingerprint import chosen_fingerprint
 from otaclient.job_creation import JobCreation
 from otaclient.models import DeviceTask, FirmwareKind, Job, JobId, JobProgress, NewJob
@@ -16,20 +15,13 @@ from otaclient.unsupported import UnsupportedJobs
 from otaclient.watching import POLL_SECONDS
 from otaclient_iotda import requests, write_requests
 from otaclient_iotda.account import NAME, Account
-from otaclient_iotda.commands import act, carry_out
+from otaclient_iotda.commands import act, act_on_some, carry_out
 from otaclient_iotda.firmware import IotdaFirmware
 from otaclient_iotda.job_names import fingerprint_in
 from otaclient_iotda.mapping import job_from
 from otaclient_iotda.new_jobs import check_firmware_kind, job_fields, kind_of
-from otaclient_iotda.records import TargetOutcome
 from otaclient_iotda.responses import parse_created_task, parse_task
-from otaclient_iotda.tasks import (
-    check_accepted,
-    device_ids_of,
-    in_parts,
-    interrupted,
-    progress_from,
-)
+from otaclient_iotda.tasks import check_accepted, in_parts, progress_from
 from otaclient_iotda.write_requests import Deed
 
 __all__ = ["IotdaJobs"]
@@ -38,10 +30,9 @@ __all__ = ["IotdaJobs"]
 class IotdaJobs(UnsupportedJobs):
     """The upgrade jobs of one project: its batch tasks of the upgrade types."""
 
-    def __init__(self, account: Account, firmware: IotdaFirmware) -> None:
+    def __init__(self, account: Account) -> None:
         super().__init__(label=account.label)
         self._account = account
-        self._firmware = firmware
 
     async def get(self, job_id: JobId | str, /) -> Job:
         """Return the job with this identifier.
@@ -124,8 +115,7 @@ class IotdaJobs(UnsupportedJobs):
             )
 
             async def request() -> HttpRequest:
-                deadline = account.session.deadline()
-                kind = firmware_kind or await self._kind_for(job, gateway_mode=gateway_mode, deadline=deadline)
+                kind = firmware_kind or await _kind_for(account, job, gateway_mode=gateway_mode)
                 return write_requests.create_task(account.project_id, fields, kind, mark)
 
             return await JobCreation(
@@ -225,10 +215,6 @@ class IotdaJobs(UnsupportedJobs):
         """
         await self._on_all_of("retry", job_id, devices, operation="jobs.retry_tasks")
 
-    async def confirm(self, job_id: JobId | str, devices: Sequence[DeviceReference], /) -> tuple[TargetOutcome, ...]:
-        """Confirm some devices of a held job; see :meth:`otaclient_iotda.IotdaBackend.confirm_job`."""
-        return await self._on_some("confirm", job_id, devices, operation="jobs.confirm")
-
     async def progress(self, job_id: JobId | str, /) -> JobProgress:
         """Return how far a job is, in one request, as the vendor reports it; what it leaves out is ``None``.
 
@@ -269,36 +255,19 @@ class IotdaJobs(UnsupportedJobs):
         """
         return await self._account.wait(self, job_id, timeout_seconds=timeout_seconds)
 
-    async def _kind_for(self, job: NewJob, *, gateway_mode: bool, deadline: float) -> FirmwareKind:
-        packages = [await self._firmware.read(firmware_id, deadline=deadline) for firmware_id in job.firmware_ids]
-        kind = self._account.build("jobs.create", kind_of, packages)
-        self._account.build("jobs.create", check_firmware_kind, kind, gateway_mode=gateway_mode)
-        return kind
-
     async def _on_all(self, deed: Deed, job_id: str, *, operation: str) -> None:
         outcomes = await act(self._account, deed, job_id, None, operation=operation)
         self._account.build(operation, check_accepted, outcomes)
 
     async def _on_all_of(self, deed: Deed, job_id: str, devices: Sequence[DeviceReference], *, operation: str) -> None:
-        outcomes = await self._on_some(deed, job_id, devices, operation=operation)
+        outcomes = await act_on_some(self._account, deed, job_id, devices, operation=operation)
         count = len(in_parts([outcome.device_id for outcome in outcomes]))
         self._account.build(operation, check_accepted, outcomes, requests=count)
 
-    async def _on_some(
-        self, deed: Deed, job_id: str, devices: Sequence[DeviceReference], *, operation: str
-    ) -> tuple[TargetOutcome, ...]:
-        """Return what was said of each device, after all parts of the list were sent."""
-        device_ids = self._account.build(operation, device_ids_of, devices, job_id=job_id)
-        account = self._account.for_one_call()
-        outcomes: tuple[TargetOutcome, ...] = ()
-        asked = 0
-        for part in in_parts(device_ids):
-            asked += len(part)
-            try:
-                outcomes += await act(account, deed, job_id, part, operation=operation)
-            except OtaError as error:
-                if outcomes:
-                    said = interrupted(outcomes, asked=asked, total=len(device_ids))
-                    error.message = f"{error.message}; {said}"
-                raise
-        return outcomes
+
+async def _kind_for(account: Account, job: NewJob, *, gateway_mode: bool) -> FirmwareKind:
+    firmware = IotdaFirmware(account)
+    packages = [await firmware.get(firmware_id) for firmware_id in job.firmware_ids]
+    kind = account.build("jobs.create", kind_of, packages)
+    account.build("jobs.create", check_firmware_kind, kind, gateway_mode=gateway_mode)
+    return kind

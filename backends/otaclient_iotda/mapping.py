@@ -3,10 +3,10 @@
 Sources: Huawei Cloud IoTDA API reference, the pages named in :mod:`otaclient_iotda.wire`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import attrs
 
@@ -35,6 +35,7 @@ from otaclient.models import (
     TaskFailure,
     TaskStatus,
 )
+from otaclient.structuring import frozen_json
 from otaclient_iotda import wire
 from otaclient_iotda.records import OtaModule
 
@@ -48,7 +49,6 @@ __all__ = [
     "device_task_from",
     "device_upgrade_from",
     "firmware_from",
-    "frozen_json",
     "instant_from",
     "job_from",
     "module_from",
@@ -354,12 +354,3 @@ def _unplaced_inside(raw: Mapping[str, Any]) -> dict[str, Any]:
         if unknown := _unplaced(raw.get(key) or {}, known):
             found[key] = FrozenMap(unknown)
     return found
-
-
-def frozen_json(value: Any) -> Any:
-    """Return a JSON value whose objects and arrays cannot be changed, so that the model that holds it cannot be."""
-    if isinstance(value, dict):
-        return FrozenMap({key: frozen_json(item) for key, item in cast("dict[str, Any]", value).items()})
-    if isinstance(value, list):
-        return tuple(frozen_json(item) for item in cast("Sequence[Any]", value))
-    return value

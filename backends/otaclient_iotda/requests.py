@@ -62,7 +62,7 @@ def get_package(project_id: str, package_id: str) -> HttpRequest:
     Raises:
         InvalidQueryError: The identifier cannot be one.
     """
-    checks.PACKAGE_ID.check(package_id, "firmware_id", operation="firmware.get")
+    checks.PACKAGE_ID.check(package_id, "firmware_id")
     return HttpRequest(
         operation="firmware.get",
         method="GET",
@@ -77,7 +77,7 @@ def get_task(project_id: str, task_id: str) -> HttpRequest:
     Raises:
         InvalidQueryError: The identifier cannot be one.
     """
-    checks.TASK_ID.check(task_id, "job_id", operation="jobs.get")
+    checks.TASK_ID.check(task_id, "job_id")
     return HttpRequest(
         operation="jobs.get",
         method="GET",
@@ -94,7 +94,7 @@ def get_device(project_id: str, device_id: str) -> HttpRequest:
     Raises:
         InvalidQueryError: The identifier cannot be one.
     """
-    checks.DEVICE_ID.check(device_id, "device_id", operation="devices.get")
+    checks.DEVICE_ID.check(device_id, "device_id")
     return HttpRequest(
         operation="devices.get",
         method="GET",
@@ -109,7 +109,7 @@ def get_module(project_id: str, module_id: str) -> HttpRequest:
     Raises:
         InvalidQueryError: The identifier cannot be one.
     """
-    checks.MODULE_ID.check(module_id, "module_id", operation="modules.get")
+    checks.MODULE_ID.check(module_id, "module_id")
     return HttpRequest(
         operation="modules.get",
         method="GET",
@@ -186,13 +186,12 @@ def package_filters(
     Raises:
         InvalidQueryError: A value cannot be one of this vendor's.
     """
-    operation = "firmware.search"
     if version is not None:
-        checks.VERSION.check(version, "version", operation=operation)
+        checks.VERSION.check(version, "version")
     return _given(
         ("package_type", package_type),
-        ("app_id", _checked_app_id(app_id, operation=operation)),
-        ("product_id", _checked_product(product_id, operation=operation)),
+        ("app_id", _checked_app_id(app_id)),
+        ("product_id", _checked_product(product_id)),
         ("version", version),
     )
 
@@ -203,7 +202,7 @@ def task_filters(*, task_type: str, app_id: str | None = None, status: str | Non
     Raises:
         InvalidQueryError: A value cannot be one of this vendor's.
     """
-    owner = _checked_app_id(app_id, operation="jobs.search")
+    owner = _checked_app_id(app_id)
     return _given(("task_type", task_type), ("app_id", owner), ("status", status))
 
 
@@ -214,7 +213,7 @@ def detail_filters(*, target: str | None = None, status: str | None = None) -> F
         InvalidQueryError: A value cannot be one of this vendor's.
     """
     if target is not None:
-        checks.DEVICE_ID.check(target, "one of devices", operation="jobs.tasks")
+        checks.DEVICE_ID.check(target, "one of devices")
     return _given(("task_detail_status", status), ("target", target))
 
 
@@ -224,10 +223,9 @@ def module_filters(*, product_id: str | None = None, app_id: str | None = None) 
     Raises:
         InvalidQueryError: A value cannot be one of this vendor's.
     """
-    operation = "modules.search"
     return _given(
-        ("app_id", _checked_app_id(app_id, operation=operation)),
-        ("product_id", _checked_product(product_id, operation=operation, name="product_id")),
+        ("app_id", _checked_app_id(app_id)),
+        ("product_id", _checked_product(product_id, "product_id")),
     )
 
 
@@ -246,10 +244,9 @@ def device_filters(
     Raises:
         InvalidQueryError: A value cannot be one of this vendor's.
     """
-    operation = "devices.search"
     return _given(
-        ("product_id", _checked_product(product_id, operation=operation)),
-        ("app_id", _checked_app_id(app_id, operation=operation)),
+        ("product_id", _checked_product(product_id)),
+        ("app_id", _checked_app_id(app_id)),
         ("start_time", None if registered_after is None else wire_time(registered_after)),
         ("end_time", None if registered_before is None else wire_time(registered_before, round_up=True)),
     )
@@ -318,8 +315,8 @@ def project_path(project_id: str, rest: str) -> str:
 
 def _listing(operation: str, path: str, filters: Filters, window: Window) -> HttpRequest:
     if not isinstance(window, MarkerWindow):
-        raise InvalidQueryError("a page number was given, but this vendor pages by marker", operation=operation)
-    _check_window(window, operation)
+        raise InvalidQueryError("IoTDA pages by marker, not by number: ask with a MarkerWindow")
+    _check_window(window)
     pages: list[tuple[str, str]] = [("limit", str(window.size))]
     if window.marker is not None:
         pages.append(("marker", window.marker))
@@ -328,27 +325,24 @@ def _listing(operation: str, path: str, filters: Filters, window: Window) -> Htt
     return HttpRequest(operation=operation, method="GET", path=path, query=(*filters, *pages))
 
 
-def _check_window(window: MarkerWindow, operation: str) -> None:
+def _check_window(window: MarkerWindow) -> None:
     if window.marker is not None:
-        checks.MARKER.check(window.marker, "marker", operation=operation)
+        checks.MARKER.check(window.marker, "marker")
     if type(window.size) is not int or not 1 <= window.size <= PAGING.largest_page:
-        raise InvalidQueryError(
-            f"the page size is {window.size!r}: {operation} takes 1 to {PAGING.largest_page}", operation=operation
-        )
+        raise InvalidQueryError(f"page_size is {window.size!r}: IoTDA takes 1 to {PAGING.largest_page}")
     if type(window.offset) is not int or not 0 <= window.offset <= PAGING.largest_offset:
         raise InvalidQueryError(
-            f"the offset is {window.offset!r}: {operation} takes 0 to {PAGING.largest_offset}; "
-            "go on from the marker of the last page instead",
-            operation=operation,
+            f"the offset is {window.offset!r}: IoTDA takes 0 to {PAGING.largest_offset}; "
+            "go on from the marker of the last page instead"
         )
 
 
-def _checked_app_id(app_id: str | None, *, operation: str) -> str | None:
-    return None if app_id is None else checks.OWNER_ID.check(app_id, "owner_id", operation=operation)
+def _checked_app_id(app_id: str | None) -> str | None:
+    return None if app_id is None else checks.OWNER_ID.check(app_id, "owner_id")
 
 
-def _checked_product(product_id: str | None, *, operation: str, name: str = "one of products") -> str | None:
-    return None if product_id is None else checks.PRODUCT_ID.check(product_id, name, operation=operation)
+def _checked_product(product_id: str | None, name: str = "one of products") -> str | None:
+    return None if product_id is None else checks.PRODUCT_ID.check(product_id, name)
 
 
 def _given(*pairs: tuple[str, str | None]) -> Filters:

@@ -1,6 +1,5 @@
 """What the vendor answered: pages by their facts, objects as wire classes, tokens. No I/O here."""
 
-import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -16,14 +15,13 @@ from otaclient.models import FirmwareId, JobId
 from otaclient.reads import PageFacts, Rows
 from otaclient.structuring import decode_json, shallow, structure, structure_rows, wire_converter
 from otaclient.transport.http import HttpRequest, HttpResponse
-from otaclient_iotda import wire
-from otaclient_iotda.failures import SECRET_BODIES, classify, excerpt
+from otaclient_iotda import checks, wire
+from otaclient_iotda.failures import SECRET_BODIES, excerpt
 from otaclient_iotda.mapping import DEVICE_COLUMNS
 
 __all__ = [
     "GrantedToken",
     "ListKey",
-    "classify",
     "fast_rows",
     "page_facts",
     "parse_count",
@@ -47,9 +45,7 @@ ListKey: TypeAlias = Literal["packages", "batchtasks", "devices", "modules", "ta
 
 # --- pages -----------------------------------------------------------------------------------------------------------
 
-_MARKER: Final = re.compile(r"[0-9a-fA-F]{24}")
-
-
+_marker_form: Final = checks.MARKER.pattern
 _ABSENT: Final = msgspec.Raw(b"")
 
 
@@ -96,7 +92,7 @@ def page_facts(key: ListKey, request: HttpRequest, response: HttpResponse) -> Pa
 def _facts(rows: int, told: _PageInfo | None, response: HttpResponse) -> PageFacts:
     page = told or _PageInfo()
     marker = page.marker
-    if rows and marker and not (isinstance(marker, str) and _MARKER.fullmatch(marker)):
+    if rows and marker and not (isinstance(marker, str) and _marker_form.fullmatch(marker)):
         raise PayloadError(
             f"the page's marker is {str(marker)[:60]!r}, not 24 hexadecimal digits: the walk cannot go on",
             status=response.status,

@@ -13,7 +13,6 @@ from otaclient_iotda import checks, wire
 from otaclient_iotda.records import TargetOutcome, TargetsRefusedError
 
 __all__ = [
-    "MOST_TARGETS",
     "check_accepted",
     "device_ids_of",
     "in_parts",
@@ -22,7 +21,7 @@ __all__ = [
     "progress_from",
 ]
 
-MOST_TARGETS: Final = 100
+MOST_TARGETS_AT_ONCE: Final = 100
 """How many devices one stop, retry or confirm may name."""
 
 _ACCEPTED: Final = "success"
@@ -53,7 +52,9 @@ def _device_id(device: DeviceReference) -> DeviceId:
 
 def in_parts(device_ids: Sequence[DeviceId]) -> list[Sequence[DeviceId]]:
     """Return the devices in as many parts as requests are needed."""
-    return [device_ids[start : start + MOST_TARGETS] for start in range(0, len(device_ids), MOST_TARGETS)]
+    return [
+        device_ids[start : start + MOST_TARGETS_AT_ONCE] for start in range(0, len(device_ids), MOST_TARGETS_AT_ONCE)
+    ]
 
 
 def outcomes_from(results: Sequence[wire.TargetResult], asked: Sequence[DeviceId] = ()) -> tuple[TargetOutcome, ...]:

@@ -9,7 +9,9 @@ _EXTRA = frozenset({"cyclopts", "rich"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 done, 1 failed, 2 usage, 3 scan uncertain, 130 interrupted.
+    """Run the command and return its exit code.
+
+    0 done, 1 failed, 2 usage, 3 scan uncertain, 130 interrupted, 143 told to end.
 
     Args:
         arguments: The words after ``otaclient``; those of the process unless given.
@@ -23,4 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"error: the command needs {error.name}, which is not installed: pip install 'otaclient[cli]'\n"
         )
         return 2
+    except KeyboardInterrupt:  # what the command is made of takes a moment to load
+        sys.stderr.write("interrupted\n")
+        return 130
     return run(sys.argv[1:] if arguments is None else arguments)

@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,14 +11,16 @@ from traceback import format_exception
 from types import TracebackType
 from typing import Any
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnknownCommandError, UnusedCliTokensError
 
 from otaclient.cli.backends import backends
 from otaclient.cli.cells import plain, plain_lines
 from otaclient.cli.doctor import doctor
-from otaclient.cli.failures import ExitCode, exit_code, leaf, one_line, short_warnings, whole_lines
+from otaclient.cli.failures import ExitCode, complaint, exit_code, leaf, short_warnings, whole_lines
 from otaclient.cli.options import examples, moved_to_end, without_verbose
 from otaclient.cli.screen import Tone, has_colours, painted
+from otaclient.cli.stopping import told_to_end
+from otaclient.cli.streams import OutputConsole, standard_streams
 
 __all__ = ["app", "run"]
 
@@ -30,7 +31,7 @@ _GLOBAL_OPTIONS = """
 Commands that ask a vendor take --backend, --profile and --format, also first.
 --verbose shows long messages whole; OTACLIENT_TRACEBACK=1 where they arose.
 Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 the scan ended
-uncertain, 130 interrupted."""
+uncertain, 130 interrupted, 143 told to end."""
 
 app = App(
     name="otaclient",
@@ -88,26 +89,39 @@ app.command(
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command with these words and return its exit code."""
-    # A terminal that cannot show a letter gets its escape rather than no output.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
     words, verbose = without_verbose(list(arguments))
-    try:
-        command, bound, _ = app.parse_args(moved_to_end(words), exit_on_error=False, print_error=False)
-    except CycloptsError as error:
-        return _complain(f"{plain(' '.join(str(error).split()))} Try 'otaclient --help'.", ExitCode.USAGE)
-    with whole_lines(wanted=verbose), short_warnings():
-        return _finished(command, bound)
+    with standard_streams(), whole_lines(wanted=verbose), short_warnings(), told_to_end() as was_told:
+        try:
+            command, bound, _ = app.parse_args(
+                moved_to_end(words), console=OutputConsole(), exit_on_error=False, print_error=False
+            )
+        except CycloptsError as error:
+            return _complain(_wrong_words(error), ExitCode.USAGE)
+        return _finished(command, bound, was_told)
 
 
-def _finished(command: Callable[..., Any], bound: inspect.BoundArguments) -> int:
+def _wrong_words(error: CycloptsError) -> str:
+    """Return what is wrong with the words of the command line, and whose help says what they may be."""
+    words = error.unused_tokens or ()
+    if isinstance(error, UnusedCliTokensError):
+        said = f"nothing takes {', '.join(map(repr, words))}: leave it out, or give it to an option."
+    elif isinstance(error, UnknownCommandError) and words and words[0].startswith("-"):
+        said = f"{words[0]!r} stands where a command is wanted: name one, and give its options behind it."
+    else:
+        said = " ".join(str(error).split())
+    help_of = " ".join(["otaclient", *(error.command_chain or ()), "--help"])
+    return plain(f"{said} Try '{help_of}'.")
+
+
+def _finished(command: Callable[..., Any], bound: inspect.BoundArguments, was_told: Callable[[], bool]) -> int:
     try:
         result = command(*bound.args, **bound.kwargs)
         if inspect.iscoroutine(result):
             result = asyncio.run(result)
         sys.stdout.flush()
     except (KeyboardInterrupt, asyncio.CancelledError):
+        if was_told():
+            return _complain("told to end", ExitCode.TERMINATED)
         return _complain("interrupted", ExitCode.INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the last resort of a program: every failure ends as one line
         return _failed(error)
@@ -124,7 +138,7 @@ def _failed(error: Exception) -> int:
         with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
         return ExitCode.DONE
-    return _complain(one_line(cause), exit_code(cause))
+    return _complain(complaint(cause), exit_code(cause))
 
 
 def _trace(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -134,5 +148,6 @@ def _trace(kind: type[BaseException], error: BaseException, trace: TracebackType
 
 def _complain(message: str, code: ExitCode) -> int:
     head = painted("error:", Tone.BAD) if has_colours(sys.stderr) else "error:"
-    sys.stderr.write(f"{message}\n" if code is ExitCode.INTERRUPTED else f"{head} {message}\n")
+    asked_for = code in {ExitCode.INTERRUPTED, ExitCode.TERMINATED}
+    sys.stderr.write(f"{message}\n" if asked_for else f"{head} {message}\n")
     return code

@@ -22,6 +22,7 @@ from otaclient.cli.options import Force
 from otaclient.cli.picture import drawn
 from otaclient.cli.progress import ProgressBar
 from otaclient.cli.sink import claim, write_file
+from otaclient.cli.streams import OutputConsole
 from otaclient.emulator import EmulatorServer
 from otaclient.fleet.ledger import Certificate, Verdict
 from otaclient.fleet.scan import scan
@@ -114,7 +115,7 @@ async def demo(
     """
     if picture is not None:
         claim(picture, force=force)
-    console = Console(highlight=False)
+    console = OutputConsole(highlight=False)
     console.print(_OPENING)
     async with _vendors(devices, seed) as vendors:
         found = [await _Introduction.of(vendor) for vendor in vendors]
@@ -236,7 +237,9 @@ def _table(tally: _Tally, backends: Sequence[str], *, room: int) -> Table:
                 _versions(tally.versions[group], room),
                 _upgrading(tally, [group]),
             )
-        table.add_row("", "all", _devices(tally, groups), "", _upgrading(tally, groups), style="bold", end_section=True)
+        named = "" if groups else backend
+        devices, upgrading = _devices(tally, groups), _upgrading(tally, groups)
+        table.add_row(named, "all", devices, "", upgrading, style="bold", end_section=True)
     return table
 
 

@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 
 from otaclient import export
 from otaclient.cli.cells import plain_lines
-from otaclient.cli.connect import connect, connect_all
+from otaclient.cli.connect import connect, connect_all, require
 from otaclient.cli.failures import ExitCode, UsageError
 from otaclient.cli.kinds import DEVICES
 from otaclient.cli.listing import Printer, print_listing, print_one, printer, say
@@ -38,6 +38,7 @@ from otaclient.fleet.running_scan import Scan
 from otaclient.fleet.scan import scan
 from otaclient.fleet.scan_options import ScanProgress
 from otaclient.models import DeviceUpgrade
+from otaclient.protocols import Capability
 from otaclient.queries import DeviceUpgradeQuery
 
 __all__ = ["app"]
@@ -135,6 +136,7 @@ async def show_device(
         Its identifier, as 'otaclient devices list' prints it.
     """
     async with connect(backend, profile=profile) as client:
+        require(client, Capability.DEVICES_GET, instead="look for the device in what 'otaclient devices list' prints")
         await print_one(DEVICES, await client.devices.get(device_id), format)
 
 
@@ -172,6 +174,8 @@ async def scan_devices(
     query = (filters or _Filters()).query()
     if probe and not explain:
         raise UsageError("--probe only says more about a plan: add --explain, or leave it out")
+    if explain and format not in {None, Format.TABLE}:
+        raise UsageError(f"--explain says in words what a scan would do: leave out --format {format}")
     exported = None if out is None or explain else _export_format(out, format)
     for file in _files_written(out, exported, certificate):
         claim(file, force=force)
@@ -205,8 +209,17 @@ async def scan_devices(
 
 
 def _files_written(out: Path | None, exported: export.FileFormat | None, certificate: Path | None) -> list[Path]:
-    files = [] if certificate is None else [certificate]
-    return files if out is None or exported is None else [*files, *export.files_of(out, exported)]
+    """Return the files that there must not be yet.
+
+    Raises:
+        UsageError: The certificate would replace the devices, or the other way round.
+    """
+    files = [] if out is None or exported is None else [*export.files_of(out, exported)]
+    if certificate is None:
+        return files
+    if certificate.absolute() in {file.absolute() for file in (*files, *([] if out is None else [out]))}:
+        raise UsageError(f"--certificate {certificate} is a file that --out {out} writes: name another for one of them")
+    return [certificate, *files]
 
 
 def _export_format(out: Path, given: Format | None) -> export.FileFormat | None:

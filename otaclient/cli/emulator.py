@@ -1,7 +1,10 @@
 """``otaclient emulator``: a vendor that runs on this machine."""
 
 import asyncio
+import errno
+import os
 import shlex
+import socket
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from ipaddress import ip_address
@@ -22,6 +25,8 @@ from otaclient.emulator.control import PREFIX
 __all__ = ["Devices", "Seed", "emulator", "emulator_class", "emulator_names", "generated_fleet"]
 
 _GROUP = "otaclient.emulators"
+_HOST_REMEDY = "give --host an address of this machine, such as 127.0.0.1"
+_PORT_REMEDY = "choose another with --port (0 takes a free one)"
 
 Devices = Annotated[
     int, Parameter(name="--devices", validator=validators.Number(gte=0), help="How many devices a fleet has.")
@@ -115,6 +120,9 @@ async def emulator(
     vendor
         Which one: enos or iotda.
     """
+    if not host:
+        # For the system it would mean every address of this machine.
+        raise UsageError(f"--host is an empty text: {_HOST_REMEDY}")
     server_class = emulator_class(vendor)
     plan = _fault_plan(faults)
     _check_said_once(plan, faults, speed=speed, churn=churn)
@@ -128,11 +136,8 @@ async def emulator(
         if generated_jobs_run:
             server.engine.run_generated_jobs()
         await server.start()
-    except OSError as error:
-        raise UsageError(
-            f"cannot listen on {host} port {port}: {error.strerror or error}; "
-            "choose another with --port (0 takes a free one)"
-        ) from error
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"cannot listen on {host} port {port}: {_why_not_bound(error)}") from error
     live = None if counters is None else LiveCounters(server, every_seconds=counters)
     try:
         await _serve(server, host, live, is_under_load=faults is not None or live is not None)
@@ -140,6 +145,18 @@ async def emulator(
         await server.stop()
         for line in () if live is None else live.summary():
             say(line)
+
+
+def _why_not_bound(error: OSError | UnicodeError) -> str:
+    """Return why an address could not be bound, and which option to change."""
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return f"no such host; {_HOST_REMEDY}"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"that is no address of this machine; {_HOST_REMEDY}"
+    if error.errno is None:
+        return f"{error}; {_HOST_REMEDY}; or {_PORT_REMEDY}"
+    # The error's own text would name the address again.
+    return f"{os.strerror(error.errno)}; {_PORT_REMEDY}"
 
 
 def _fault_plan(path: Path | None) -> FaultPlan:

@@ -16,13 +16,24 @@ from otaclient.errors import (
     InvalidQueryError,
     OtaError,
     PayloadError,
+    RequestNotSentError,
     TransportError,
     UnsupportedOperationError,
 )
 from otaclient.registry import available_backends, backend_plugin
 from otaclient.settings import settings_of
 
-__all__ = ["DeclinedError", "ExitCode", "UsageError", "exit_code", "leaf", "one_line", "short_warnings", "whole_lines"]
+__all__ = [
+    "DeclinedError",
+    "ExitCode",
+    "UsageError",
+    "complaint",
+    "exit_code",
+    "leaf",
+    "one_line",
+    "short_warnings",
+    "whole_lines",
+]
 
 _LONGEST_LINE = 300
 _LEAST_VENDOR_WORDS = 80
@@ -57,6 +68,8 @@ class ExitCode(IntEnum):
     UNCERTAIN = 3
     """The scan ran to its end, but could not prove that it missed nothing."""
     INTERRUPTED = 130
+    TERMINATED = 143
+    """Told to end by SIGTERM, or because the terminal went away; as after Ctrl-C, what was read so far stays."""
 
 
 class UsageError(Exception):
@@ -113,6 +126,12 @@ def short_warnings() -> Generator[None]:
         yield
     finally:
         warnings.showwarning = shown
+
+
+def complaint(error: BaseException) -> str:
+    """Return the line with which a command ends after an error: :func:`one_line`, and where to look closer."""
+    may_be_the_settings = isinstance(error, RequestNotSentError | PayloadError)
+    return f"{one_line(error)}{'; see what otaclient doctor says' if may_be_the_settings else ''}"
 
 
 def one_line(error: BaseException) -> str:

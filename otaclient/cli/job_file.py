@@ -48,6 +48,8 @@ def read_job_file(path: Path) -> Fields:
         document = _from_json(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except OSError as error:
         raise UsageError(f"--file {path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--file {path} is not UTF-8: save it as UTF-8") from error
     except ValueError as error:
         raise UsageError(f"--file {path} is not valid {path.suffix[1:].upper() or 'TOML'}: {error}") from error
     except RecursionError:

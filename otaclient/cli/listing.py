@@ -65,7 +65,8 @@ class Tally:
 
     def __str__(self) -> str:
         """Return the summary line, such as ``10 jobs: 9 running, 1 stopped``."""
-        total = f"{self.count:,} {self.kind.noun}"
+        noun = self.kind.noun.removesuffix("s") if self.count == 1 else self.kind.noun
+        total = f"{self.count:,} {noun}"
         told = [(state, count) for state, count in self.states.most_common() if state is not None]
         if not told:
             return total

@@ -140,6 +140,10 @@ def instant(text: str | None, *, option: str) -> datetime | None:
         value = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(f"{option} {text!r} is no instant: write it as 2026-01-31T08:00:00Z") from None
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        raise UsageError(f"{option} {text!r} lies outside the years 1 to 9999 in UTC: give another instant") from None
     if value.tzinfo is None:
         zoned = value.replace(tzinfo=UTC).isoformat().replace("+00:00", "Z")
         raise UsageError(

@@ -13,7 +13,17 @@ from otaclient.cli.failures import UsageError
 from otaclient.errors import OtaError
 from otaclient.files import reason_of
 
-__all__ = ["FileSink", "Sink", "StandardOutput", "claim", "print_text", "refuse_existing", "sink_for", "write_file"]
+__all__ = [
+    "FileSink",
+    "Sink",
+    "StandardOutput",
+    "claim",
+    "explained_output",
+    "print_text",
+    "refuse_existing",
+    "sink_for",
+    "write_file",
+]
 
 
 class Sink(Protocol):
@@ -53,9 +63,20 @@ def print_text(text: str) -> None:
     Raises:
         OtaError: It does not take it, such as a file on a full disk.
     """
-    try:
+    with explained_output():
         sys.stdout.write(text)
         sys.stdout.flush()
+
+
+@contextmanager
+def explained_output() -> Generator[None]:
+    """Let an error of standard output say so, and what to do.
+
+    Raises:
+        OtaError: In its place.
+    """
+    try:
+        yield
     except BrokenPipeError:
         raise  # whoever reads has seen enough, which is no failure
     except OSError as error:
@@ -133,14 +154,17 @@ def claim(path: Path, *, force: bool) -> Path:
     Raises:
         UsageError: It exists already, or cannot be a file.
     """
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: name a file")
-    if not path.parent.is_dir():
-        raise UsageError(f"{path}: there is no folder {path.parent}: make it first")
-    refuse_existing(path, force=force)
-    part = path.with_name(f"{path.name}.part")
-    if part.exists() and not force:
-        raise UsageError(f"{part} is left from a run that did not finish: move it away, or give --force")
+    try:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder: name a file")
+        if not path.parent.is_dir():
+            raise UsageError(f"{path}: there is no folder {path.parent}: make it first")
+        refuse_existing(path, force=force)
+        part = path.with_name(f"{path.name}.part")
+        if part.exists() and not force:
+            raise UsageError(f"{part} is left from a run that did not finish: move it away, or give --force")
+    except OSError as error:  # such as a name that no file can have
+        raise UsageError(f"{path} cannot be written: {reason_of(error)}; name another file") from error
     return part
 
 

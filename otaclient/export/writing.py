@@ -110,6 +110,9 @@ def _checked(rows: Sequence[DeviceUpgrade]) -> Sequence[DeviceUpgrade]:
 def _opened(path: Any, *, replace: bool, format: FileFormat | None) -> "_Writer":  # noqa: A002 - the word for it
     """Return a writer; everything that can be known beforehand is checked."""
     given = Path(path_text(path, name="the file"))
+    known = [each.value for each in FileFormat]
+    if format is not None and format not in known:
+        raise InvalidQueryError(f"format is {format!r}: it must be one of {', '.join(known)}")
     chosen = file_format(given) if format is None else FileFormat(format)
     if chosen is FileFormat.PARQUET:
         load_pyarrow()

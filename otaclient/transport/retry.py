@@ -36,8 +36,8 @@ class Failure:
 
 
 def _at_least(least: float) -> Any:
-    def validate(_instance: Any, field: "attrs.Attribute[Any]", value: float) -> None:
-        if not value >= least:
+    def validate(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        if not (isinstance(value, int | float) and value >= least):
             raise ConfigurationError(f"RetryPolicy {field.name} is {value!r}: it must be at least {least:g}")
 
     return validate

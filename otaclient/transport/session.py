@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import attrs
 
@@ -103,7 +103,8 @@ class Session:
     limiter: Limiter = attrs.field(default=attrs.Factory(_new_limiter, takes_self=True), repr=False)
 
     def __attrs_post_init__(self) -> None:
-        if self.timeout_seconds is not None and not self.timeout_seconds > 0:
+        seconds: Any = self.timeout_seconds
+        if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
             raise ConfigurationError(
                 f"timeout_seconds is {self.timeout_seconds!r}: it must be above 0, or None for no limit"
             )

@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from otaclient.emulator import EmulatorServer
+from otaclient.registry import open_backend
+from otaclient.transport.retry import RetryPolicy
 from support.command_line import Run
 
 
@@ -32,7 +35,16 @@ def test_errors_speak_the_language_of_the_command(run: Run) -> None:
         (["jobs", "list", "--backend", "enos"], ["missing settings endpoint, org_id", "OTACLIENT_ENOS_ENDPOINT"]),
         (["jobs", "list", "--backend", "iotda"], ["iotda", "OTACLIENT_IOTDA_"]),
         (["jobs", "list", "--backend", "enos", "--profile", "p"], ["no profile 'p'", "[p.<backend>]"]),
-        (["jobs", "lsit"], ["lsit", "list"]),
+        (["jobs", "lsit"], ["lsit", "list", "Try 'otaclient jobs --help'."]),
+        (["jobs", "list", "running"], ["nothing takes 'running'", "Try 'otaclient jobs list --help'."]),
+        (["--backend", "enos"], ["'--backend' stands where a command is wanted"]),
+        (["--limit", "3", "jobs", "list"], ["'--limit' stands where a command is wanted"]),
+        (["devices", "scan", "--explain", "--format", "json"], ["--explain", "leave out --format json"]),
+        (["devices", "scan", "--out", "a.json", "--certificate", "./a.json"], ["--certificate a.json", "--out a.json"]),
+        (["devices", "scan", "--out", "a.csv", "--certificate", "a.csv.certificate.json"], ["--out a.csv writes"]),
+        (["devices", "scan", "--out", f"{'a' * 300}.csv"], ["cannot be written: File name too long; name another"]),
+        (["devices", "list", "--registered-after", "0001-01-01T00:00+08:00"], ["outside the years 1 to 9999 in UTC"]),
+        (["devices", "list", "--registered-before", "9999-12-31T23:00-08:00"], ["--registered-before", "9999"]),
         (["jobs", "list", "--frobnicate"], ["--frobnicate"]),
         (["jobs", "list", "--limit", "0"], ["--limit", "1"]),
         (["jobs", "list", "--status", "lost"], ["lost", "running"]),
@@ -81,6 +93,16 @@ def test_wrong_settings_are_refused_in_one_line(
     result = run("jobs", "list", "--backend", vendor)
     result.refused(code, said)
     assert "hunter2" not in result.err
+
+
+@pytest.mark.usefixtures("settings")
+def test_an_address_that_may_be_wrong_leads_to_the_doctor(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody answers as the vendor does, the line ends with where to look closer; a refusal says what it is."""
+    monkeypatch.setattr("otaclient.cli.connect.open_backend", partial(open_backend, retry=RetryPolicy.none()))
+    run("jobs", "show", "no-such-job", "--backend", "enos").refused(1, "check the identifier")
+    assert "doctor" not in run("jobs", "show", "no-such-job", "--backend", "enos").err
+    monkeypatch.setenv("OTACLIENT_ENOS_ENDPOINT", "http://127.0.0.1:1")
+    run("jobs", "list", "--backend", "enos").refused(1, "cannot connect to", "; see what otaclient doctor says")
 
 
 @pytest.mark.usefixtures("settings")

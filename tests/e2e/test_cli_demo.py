@@ -39,7 +39,12 @@ def test_demo_fits_a_narrow_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) 
 
 def test_demo_of_tiny_fleets_works(run: Run) -> None:
     """No device is no error, and a few versions are shown without a rest."""
-    assert "hold 0 devices" in run("demo", "--devices", "0").out
+    none = run("demo", "--devices", "0").out
+    assert "hold 0 devices" in none
+    assert [line.split()[:3] for line in none.splitlines() if " all " in line] == [
+        ["enos", "all", "0"],
+        ["iotda", "all", "0"],
+    ]
     tiny = run("demo", "--devices", "2")
     assert tiny.code == 0
     assert " others " not in tiny.out

@@ -89,7 +89,7 @@ def test_one_device_where_the_vendor_can_look_it_up(run: Run) -> None:
     listed = run("--backend", "iotda", "--format", "jsonl", "devices", "list", "--limit", "1").records[0]
     shown = run("devices", "show", listed["device_id"], "--backend", "iotda", "--format", "json")
     assert json.loads(shown.out)["device_id"] == listed["device_id"]
-    run("devices", "show", "x", "--backend", "enos").refused(2, "enos devices.get", "no such operation")
+    run("devices", "show", "x", "--backend", "enos").refused(2, "no such operation", "'otaclient devices list'")
 
 
 # --- what is shown of them -------------------------------------------------------------------------------------------

@@ -77,6 +77,39 @@ def test_interrupted_scan_keeps_what_it_has(run: Run, clean: Path, monkeypatch: 
 
 
 @pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize("ignored", [False, True])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_scan_that_is_told_to_end_keeps_what_it_has(
+    run: Run, clean: Path, monkeypatch: pytest.MonkeyPatch, name: str, ignored: bool
+) -> None:
+    """``kill``, ``timeout`` or a terminal that goes away: as Ctrl-C, with exit code 143, also where that is ignored."""
+    number = signal.Signals[name]
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if ignored else signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(ProgressBar, "update", lambda *arguments: signal.raise_signal(number))
+    try:
+        result = run("devices", "scan", "--backend", "enos", "--out", "fleet.csv", "--certificate", "proof.json")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert result.code == 143
+    assert result.err.splitlines()[-1] == "told to end"
+    assert not (clean / "fleet.csv").exists()
+    proof = json.loads((clean / "proof.json").read_text(encoding="utf-8"))
+    assert (proof["verdict"], proof["reasons"]) == ("uncertain", ["interrupted"])
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
+@pytest.mark.usefixtures("settings")
+def test_what_nohup_ignores_stays_ignored(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal that goes away does not end what was started to outlive it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    monkeypatch.setattr(ProgressBar, "update", lambda *arguments: signal.raise_signal(signal.SIGHUP))
+    try:
+        assert run("devices", "scan", "--backend", "enos", "--out", "fleet.csv").code == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("settings")
 @pytest.mark.parametrize("where", ["standard output", "file"])
 @pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv", "parquet"])
 def test_interrupted_scan_flushes_what_it_has(

@@ -185,7 +185,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         read_job_file(tmp_path / "job.yaml")
     latin = tmp_path / "job.toml"
     latin.write_bytes("name = 'Größe'".encode("latin-1"))
-    with pytest.raises(UsageError, match="is not valid TOML: 'utf-8' codec"):
+    with pytest.raises(UsageError, match="is not UTF-8: save it as UTF-8"):
         read_job_file(latin)
 
 

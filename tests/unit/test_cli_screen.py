@@ -226,7 +226,8 @@ def test_the_summary_adds_up(kind: Any, models: st.SearchStrategy[list[Any]]) ->
             tally.add(block)
         total = sum(map(len, blocks))
         head, _, parts = str(tally).partition(":")
-        assert head.partition(",")[0] == f"{total:,} {kind.noun}"
+        noun = kind.noun.removesuffix("s") if total == 1 else kind.noun
+        assert head.partition(",")[0] == f"{total:,} {noun}"
         assert tally.count == total
         if parts:
             assert sum(int(part.split()[0].replace(",", "")) for part in parts.split(",")) == total
@@ -239,6 +240,8 @@ def test_a_summary_says_what_there_is() -> None:
     devices = [DeviceUpgrade(backend="e", device_id=DeviceId(str(n)), upgrading=n < 3 or None) for n in range(2000)]
     tally = Tally(kind=kinds.DEVICES)
     assert str(tally) == "0 devices"
+    assert str(Tally(kind=kinds.DEVICES, count=1)) == "1 device"
+    assert str(Tally(kind=kinds.FIRMWARE, count=1)) == "1 firmware"
     tally.add(devices[3:])
     assert str(tally) == "1,997 devices"
     tally.add(devices[:3])

@@ -168,6 +168,13 @@ async def test_a_path_that_cannot_be_written(tmp_path: Path, name: str, words: s
     assert scan.devices == 0
 
 
+async def test_a_format_that_is_none_is_refused(tmp_path: Path) -> None:
+    """The message names those that there are."""
+    wrong: Any = "xml"
+    with pytest.raises(InvalidQueryError, match="format is 'xml': it must be one of parquet, csv, jsonl"):
+        await export.write(scan_of([device("a")]), tmp_path / "fleet", format=wrong)
+
+
 async def test_a_scan_of_tasks_is_refused(tmp_path: Path) -> None:
     """Only devices have a place in these files."""
     task = DeviceTask(backend="enos", job_id=JobId("j"), device_id=device("a").device_id, status=TaskStatus.PENDING)

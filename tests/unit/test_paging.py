@@ -101,8 +101,24 @@ async def test_first_stops_asking() -> None:
     assert [window for _, window in source.asked] == [PageWindow(1, 4), PageWindow(2, 4), PageWindow(3, 4)]
     assert len(await paged(ListSource(range(2))).first(9)) == 2
     assert len(await paged(source).first(1)) == 1
-    with pytest.raises(InvalidQueryError, match=whole("devices.search: first(0): ask for at least 1")):
+    with pytest.raises(InvalidQueryError, match=whole("devices.search: first(0): ask for a whole number, at least 1")):
         await paged(source).first(0)
+
+
+@pytest.mark.parametrize("wrong", [-1, "3", 1.5, True])
+async def test_first_wants_a_number(wrong: Any) -> None:
+    """What is none is refused before anything is asked."""
+    source = ListSource(range(5))
+    with pytest.raises(InvalidQueryError, match="ask for a whole number, at least 1"):
+        await paged(source).first(wrong)
+    assert not source.asked
+
+
+@pytest.mark.parametrize("wrong", [-1, "5", 1.5, None])
+async def test_collect_wants_a_number_that_it_can_reach(wrong: Any) -> None:
+    """Otherwise a whole fleet would be kept in memory."""
+    with pytest.raises(InvalidQueryError, match="max_items is .*: give a whole number, at least 0"):
+        await paged(ListSource(range(5))).collect(wrong)
 
 
 async def test_collect_refuses_to_cut_off() -> None:

@@ -93,6 +93,23 @@ def test_contradicting_arguments_are_refused() -> None:
         open_toy("toy", config="https://x")
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"retry": 3}, "retry is of the type int: give RetryPolicy"),
+        ({"retry": None}, "retry is of the type NoneType"),
+        ({"limits": 8}, "limits is of the type int: give Limits"),
+        ({"transport": {"proxy": "http://p:1"}}, "transport is of the type dict: give TransportOptions"),
+        ({"on_event": "print"}, "on_event is of the type str: give a function"),
+        ({"timeout_seconds": "5"}, "timeout_seconds is '5': it must be above 0"),
+    ],
+)
+def test_options_of_another_kind_are_refused_at_once(options: dict[str, Any], words: str) -> None:
+    """Not when they are needed, such as a policy of retries at the first failure."""
+    with pytest.raises(ConfigurationError, match=words):
+        open_toy("toy", config=ToyConfig(endpoint="x"), **options)
+
+
 async def test_what_is_unsupported_refuses_before_any_request() -> None:
     """Every method of the bare repositories names its operation and the backend."""
     firmware, jobs = UnsupportedFirmware(label="toy"), UnsupportedJobs(label="toy")

@@ -69,6 +69,7 @@ def test_the_last_attempt_is_the_last() -> None:
     ("field", "value", "message"),
     [
         ("max_attempts", 0, "RetryPolicy max_attempts is 0: it must be at least 1"),
+        ("max_attempts", "3", "RetryPolicy max_attempts is '3': it must be at least 1"),
         ("base_delay_seconds", -1, "RetryPolicy base_delay_seconds is -1: it must be at least 0"),
         ("max_delay_seconds", -0.5, "RetryPolicy max_delay_seconds is -0.5: it must be at least 0"),
         ("max_delay_seconds", float("nan"), "RetryPolicy max_delay_seconds is nan: it must be at least 0"),

@@ -109,6 +109,11 @@ def test_frozen_maps() -> None:
         (lambda: DeviceUpgradeQuery(versions=[1]), "versions holds 1"),  # type: ignore[list-item]
         (lambda: DeviceUpgradeQuery(upgrading="false"), "upgrading is 'false': give True or False"),  # type: ignore[arg-type]
         (lambda: DeviceUpgradeQuery(registered_after=datetime(2026, 1, 1)), "without a time zone"),  # noqa: DTZ001
+        (lambda: DeviceUpgradeQuery(products=[["x"]]), r"products holds \['x'\]"),  # type: ignore[list-item]
+        (
+            lambda: DeviceUpgradeQuery(registered_after=datetime.min.replace(tzinfo=timezone(timedelta(hours=8)))),
+            "outside the years 1 to 9999 in UTC",
+        ),
         (lambda: DeviceUpgradeQuery(registered_before="today"), "registered_before is 'today'"),  # type: ignore[arg-type]
         (lambda: DeviceUpgradeQuery(owner_id=""), "owner_id is ''"),
         (
