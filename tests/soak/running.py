@@ -302,5 +302,6 @@ def _line(window: Window, outcome: Outcome) -> str:
     return (
         f"{window.seconds:7.1f} s  {window.calls:9,} calls  {outcome.events.started:9,} attempts  "
         f"{sum(window.objects.values()):8,} objects  {window.tasks:4} tasks  {window.files:4} files  "
+        f"{window.blocks:9,} blocks  "
         f"{window.resident_bytes / 2**20:7.1f} MiB"
     )

@@ -38,7 +38,7 @@ def windows(**series: Any) -> list[Window]:
     """Return twelve windows; what is not given stays as it is."""
     made = []
     for number in range(12):
-        values = {"objects": 50_000, "tasks": 66, "files": 10, "resident_bytes": 60 * 2**20}
+        values = {"objects": 50_000, "tasks": 66, "files": 10, "blocks": 200_000, "resident_bytes": 60 * 2**20}
         values |= {name: each(number) for name, each in series.items()}
         objects = Counter({"builtins.dict": values.pop("objects"), "builtins.list": 1000})
         made.append(Window(seconds=number * 60.0, calls=number * 2000, objects=objects, **values))
@@ -51,6 +51,7 @@ def test_what_is_flat_is_not_growing() -> None:
     assert growing(windows(objects=lambda number: 50_000 + 900 * (number % 2))) == []
     assert growing(windows(resident_bytes=lambda number: (40 + 10 * min(number, 4)) * 2**20)) == []
     assert growing(windows(objects=lambda number: 50_000 + 5000 * (number > 9))) == []
+    assert growing(windows(blocks=lambda number: 200_000 + 1500 * (number % 3))) == []
     assert growing(windows(tasks=lambda number: 66 + (number == 7), files=lambda number: 10 + 5 * (number == 6))) == []
 
 
@@ -61,6 +62,7 @@ def test_what_is_flat_is_not_growing() -> None:
         ("objects", lambda number: 50_000 + 100 * number + 150 * (number % 2), "objects of builtins.dict"),
         ("tasks", lambda number: 66 + number // 2, "tasks: risen"),
         ("files", lambda number: 10 + number // 2, "file descriptors: risen"),
+        ("blocks", lambda number: 200_000 + 500 * number, "blocks of memory: risen by 3,500"),
         ("resident_bytes", lambda number: (60 + number) * 2**20, "resident bytes: risen"),
     ],
 )

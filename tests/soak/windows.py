@@ -22,6 +22,8 @@ _MEBIBYTE: Final = 1024 * 1024
 _LEAST_OBJECTS: Final = 200
 _OBJECTS_PER_CALL: Final = 0.01
 _WORTH_COUNTING: Final = 20
+_LEAST_BLOCKS: Final = 3000
+_BLOCKS_PER_CALL: Final = 0.1
 _LEAST_BYTES: Final = 6 * _MEBIBYTE
 _BYTES_PER_CALL: Final = 40.0
 _LEAST_TASKS = _LEAST_FILES = 1
@@ -38,6 +40,8 @@ class Window:
     tasks: int
     files: int
     """Open file descriptors, without those of idle connections in the pool."""
+    blocks: int
+    """Blocks of memory that Python holds: those of texts, numbers and bytes too, which are in no list of objects."""
     resident_bytes: int
 
 
@@ -65,6 +69,7 @@ def window_now(*, seconds: float, calls: int, pooled: int) -> Window:
         objects=counted,
         tasks=len(asyncio.all_tasks()),
         files=open_files() - pooled,
+        blocks=sys.getallocatedblocks(),
         resident_bytes=resident,
     )
 
@@ -100,6 +105,11 @@ def growing(windows: Sequence[Window]) -> list[str]:
         )
     judge("tasks", [window.tasks for window in settled], _LEAST_TASKS)
     judge("file descriptors", [window.files for window in settled], _LEAST_FILES)
+    judge(
+        "blocks of memory",
+        [window.blocks for window in settled],
+        max(_LEAST_BLOCKS, _BLOCKS_PER_CALL * calls),
+    )
     judge(
         "resident bytes",
         [window.resident_bytes for window in settled],
