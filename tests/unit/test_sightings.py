@@ -131,6 +131,25 @@ def test_rows_that_are_seen_again_are_remembered_longer() -> None:
     assert sightings.look(["a"]).new("x") == []
 
 
+def test_rows_behind_those_that_are_seen_again_are_forgotten_in_time() -> None:
+    """What is seen again goes behind all others, so that it does not keep what was not."""
+    sightings = seen("a", "b", "c", "ad", "e", "f", most=3)
+    assert sightings.look(["b"]).new("1") == ["1"]
+    assert seen("a", "b", "c", "ad", "e", "f", most=3).look(["c"]).new("1") == []
+
+
+def test_what_is_held_adds_up() -> None:
+    """Each time that something is held, it is kept besides what was held before."""
+    sightings = Sightings(1)
+    for read in ("abcd", "efgh"):
+        sightings.settle(sightings.look(list(read)))
+        sightings.hold()
+    for read in "ijk":
+        sightings.settle(sightings.look([read]))
+    # Eight are held, and the latest two are there; what is older than these is gone.
+    assert [sightings.may_forget(rows) for rows in (5, 6)] == [False, True]
+
+
 def test_a_bounded_memory_is_bounded() -> None:
     """Whatever comes and goes, no more than the rows of a few reads are kept."""
     rng = random.Random(7)
