@@ -111,11 +111,15 @@ def without_variables(error: BaseException) -> None:
     So are those of a caller, who may have been handling an error of his own when he called.
     """
     packages = {_package(frame) for frame, _ in walk_tb(error.__traceback__)}
+    # What a package that we called has caught begins in a frame of its own, which the error that came of it went through.
+    ours: set[FrameType] = set()
     for one in _all_behind(error):
         is_ours = False
         for frame, _ in walk_tb(one.__traceback__):
-            is_ours = is_ours or (package := _package(frame)) in packages or package.startswith(_LIBRARY)
+            package = _package(frame)
+            is_ours = is_ours or frame in ours or package in packages or package.startswith(_LIBRARY)
             if is_ours:
+                ours.add(frame)
                 _clear(frame)
 
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from otaclient.errors import ApiError, OtaError, PayloadError
 from otaclient.secret import Revealed, Secret, credentials_in, last_characters
-from otaclient.structuring import encode_json
-from otaclient.transport.http import HttpRequest
+from otaclient.structuring import encode_json, structure, wire_converter
+from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient.transport.redaction import secrets_of_request, without_answer, without_secrets, without_variables
 
 SECRET = 'k3y"with+odd/characters=AND%MORE'
@@ -32,6 +32,13 @@ FORMS: dict[str, Callable[[str], str]] = {
     "base64 behind something": lambda text: base64.b64encode(f"user:{text}".encode()).decode(),
     "base64 for urls": lambda text: base64.urlsafe_b64encode(f"u:{text}".encode()).decode(),
 }
+
+
+@attrs.frozen(kw_only=True)
+class Listed:
+    """What a vendor may send as an array, or leave out."""
+
+    items: tuple[str, ...] | None
 
 
 def said_by(error: BaseException, *secrets: str) -> str:
@@ -187,6 +194,31 @@ def handle(library):
     except ValueError:
         library()
 """
+
+
+def test_variables_of_packages_that_were_called_are_gone() -> None:
+    """Of errors that such a package has caught and collected, the frames begin in it, and not in ours."""
+    request = HttpRequest(operation="firmware.reported_versions", method="GET", path="/")
+    answer = HttpResponse(status=200, body=json.dumps({"items": SECRET}).encode())
+
+    def read() -> None:
+        try:
+            structure(wire_converter(), json.loads(answer.body), Listed, request=request, response=answer)
+        except OtaError as error:
+            without_variables(error)
+            raise
+
+    with pytest.raises(PayloadError) as caught:
+        read()
+    waiting: list[BaseException] = [caught.value]
+    seen = 0
+    while waiting:
+        error = waiting.pop()
+        seen += 1
+        waiting += [behind for behind in (error.__cause__, *getattr(error, "exceptions", ())) if behind is not None]
+        for frame, _line in walk_tb(error.__traceback__):
+            assert frame.f_code.co_name.startswith("test_") or SECRET not in repr(frame.f_locals.values())
+    assert seen > 2
 
 
 def test_a_caller_keeps_his_own_variables() -> None:
