@@ -111,7 +111,7 @@ def without_variables(error: BaseException) -> None:
     So are those of a caller, who may have been handling an error of his own when he called.
     """
     packages = {_package(frame) for frame, _ in walk_tb(error.__traceback__)}
-    # What a package that we called has caught begins in a frame of its own, which the error that came of it went through.
+    # What a package that we called has caught begins in a frame of its own, through which went what it made of it.
     ours: set[FrameType] = set()
     for one in _all_behind(error):
         is_ours = False
