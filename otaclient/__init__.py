@@ -61,6 +61,7 @@ from otaclient.models import (
     Verification,
 )
 from otaclient.paging import Page, Paged
+from otaclient.profiles import ReadableSecretsWarning
 from otaclient.protocols import (
     Backend,
     BackendPlugin,
@@ -127,6 +128,7 @@ __all__ = [
     "PermissionDeniedError",
     "PolicyMode",
     "RateLimitedError",
+    "ReadableSecretsWarning",
     "RequestNotSentError",
     "ResponseLostError",
     "ResultFileError",

@@ -63,12 +63,12 @@ def is_on_this_machine(endpoint: str) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
-def warn_of_insecurity(text: str) -> None:
-    """Warn of a way to the network that others can read or change; the warning names the caller's line, not ours."""
+def warn_of_insecurity(text: str, category: type[Warning] = InsecureTransportWarning) -> None:
+    """Warn of what others can read or change; the warning names the caller's line, not ours."""
     level, frame = 1, sys._getframe()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("otaclient"):
         level, frame = level + 1, frame.f_back
-    warnings.warn(text, InsecureTransportWarning, stacklevel=level)
+    warnings.warn(text, category, stacklevel=level)
 
 
 def _is_host(host: str) -> bool:

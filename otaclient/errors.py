@@ -229,7 +229,7 @@ class PayloadError(OtaError):
 
     Attributes:
         problems: One line for each fault, such as ``$.data[3].firmware_version: expected str, got int``.
-        excerpt: The beginning of the body, for people; ``None`` where the body may hold secrets.
+        excerpt: The beginning of the body, for people, empty as the body is; ``None`` where that may hold secrets.
     """
 
     def __init__(
@@ -242,7 +242,9 @@ class PayloadError(OtaError):
     def __str__(self) -> str:
         listed = f": {'; '.join(self.problems[:3])}" if self.problems else ""
         more = f" (and {len(self.problems) - 3} more)" if len(self.problems) > 3 else ""
-        body = f"; the body begins {self.excerpt!r}" if self.excerpt else ""
+        body = "" if self.excerpt is None else f"; the body begins {self.excerpt!r}"
+        if self.excerpt == "":
+            body = "; the body is empty"
         return f"{super().__str__()}{listed}{more}{body}"
 
 

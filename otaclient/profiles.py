@@ -1,6 +1,7 @@
 """Profiles: which of them is meant, and what the files say of it. Messages never quote a value."""
 
 import os
+import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,9 +13,11 @@ __all__ = [
     "DEFAULT_PROFILE",
     "FILE_NAME",
     "PROFILE_VARIABLE",
+    "ReadableSecretsWarning",
     "check_profile",
     "chosen_profile",
     "default_folders",
+    "is_open_to_others",
     "read_document",
     "shown_path",
     "state_of",
@@ -25,6 +28,11 @@ __all__ = [
 FILE_NAME: Final = "otaclient.toml"
 PROFILE_VARIABLE: Final = "OTACLIENT_PROFILE"
 DEFAULT_PROFILE: Final = "default"
+_MODES_TELL: Final = os.name == "posix"
+
+
+class ReadableSecretsWarning(UserWarning):
+    """A settings file holds secrets, and every user of this machine can read it."""
 
 
 def default_folders() -> tuple[Path, ...]:
@@ -101,6 +109,21 @@ def read_document(path: Path) -> Mapping[str, Any] | None:
         raise ConfigurationError(f"{shown_path(path)}, line {line}, is not UTF-8: save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{shown_path(path)} is not valid TOML: {error}") from error
+
+
+def is_open_to_others(path: Path) -> bool:
+    """Tell whether any user of this machine can read a file: its own mode lets them, and every folder on the way to it.
+
+    It is never so where modes do not tell, as on Windows.
+    """
+    if not _MODES_TELL:
+        return False
+    try:
+        whole = path.resolve()
+        is_readable = whole.stat().st_mode & stat.S_IROTH
+        return bool(is_readable) and all(folder.stat().st_mode & stat.S_IXOTH for folder in whole.parents)
+    except OSError:
+        return False  # it has been read, and is gone
 
 
 def table_of(document: Mapping[str, Any], profile: str, plugin_name: str, path: Path) -> Mapping[str, Any] | None:

@@ -110,7 +110,8 @@ def settled_config(plugin: BackendPlugin[Any], *, config: Any, profile: str | No
         raise ConfigurationError("both config and profile are given: a config is complete, so leave profile out")
     if not isinstance(config, plugin.config_type):
         raise ConfigurationError(
-            f"the backend {plugin.name!r} takes a {plugin.config_type.__name__}, not a {type(config).__name__}"
+            f"config is of the type {type(config).__name__}: the backend {plugin.name!r} takes "
+            f"{plugin.config_type.__name__}(...)"
         )
     return config
 

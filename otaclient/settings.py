@@ -25,18 +25,22 @@ from another. Messages name settings and places, never values: any value may be 
 """
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
 
+from otaclient.endpoint import warn_of_insecurity
 from otaclient.errors import ConfigurationError
 from otaclient.profiles import (
     FILE_NAME,
+    ReadableSecretsWarning,
     check_profile,
     chosen_profile,
     default_folders,
+    is_open_to_others,
     read_document,
     shown_path,
     state_of,
@@ -87,12 +91,21 @@ def load_config(
         environ: The environment; the process's own unless given.
         folders: Where to look for ``otaclient.toml``; :func:`otaclient.profiles.default_folders` unless given.
 
+    Warns:
+        ReadableSecretsWarning: The table that counts holds a secret, and every user of this machine can read its file.
+
     Raises:
         ConfigurationError: A setting is missing, empty, unknown or of the wrong type; the profile is unknown; a file
             cannot be read. The message names the setting, where it was looked for, and the remedy.
     """
     target = _target(config_type)
     found = _gather(plugin_name, target, profile=profile, environ=environ, folders=folders)
+    if found.file_of_secrets is not None and is_open_to_others(found.file_of_secrets):
+        shown = shown_path(found.file_of_secrets)
+        warn_of_insecurity(
+            f"{shown} holds secrets, and every user of this machine can read it: chmod 600 {shlex.quote(shown)}",
+            ReadableSecretsWarning,
+        )
     found = _with_overrides(found, target, plugin_name, overrides or {})
     missing = [name for name, field in _fields(target).items() if _is_required(field) and name not in found.values]
     if missing:
@@ -119,7 +132,7 @@ def settings_of(
         Setting(
             name=name,
             variable=variable_name(plugin_name, name),
-            secret=Secret in members_of(field.type),
+            secret=_is_secret(field),
             required=_is_required(field),
             source=found.sources.get(name),
         )
@@ -145,6 +158,8 @@ class _Found:
     """Where files were looked for, for messages."""
     strays: tuple[str, ...]
     """Environment variables of this backend that no setting reads."""
+    file_of_secrets: Path | None
+    """The file whose table was taken, where that holds a secret."""
 
 
 def _gather(
@@ -165,12 +180,15 @@ def _gather(
     fields = _fields(target)
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
+    file_of_secrets: Path | None = None
     for path, document in documents.items():
         table = table_of(document or {}, chosen, plugin_name, path)
         if table is not None:
             source = f"{table_name} of {shown_path(path)}"
             values = _from_table(table, fields, source)
             sources = dict.fromkeys(values, source)
+            if any(_is_secret(fields[name]) for name in values):
+                file_of_secrets = path
             break
     variables = {variable_name(plugin_name, name): name for name in fields}
     for variable, name in variables.items():
@@ -184,6 +202,7 @@ def _gather(
         sources=sources,
         places=f"table {table_name} of " + " and ".join(state_of(path, documents[path], chosen) for path in paths),
         strays=tuple(sorted(name for name in environment if name.startswith(prefix) and name not in variables)),
+        file_of_secrets=file_of_secrets,
     )
 
 
@@ -274,6 +293,10 @@ def _target(config_type: type[Any]) -> type[Any]:
 def _fields(target: type[Any]) -> dict[str, "attrs.Attribute[Any]"]:
     """Return the fields of the class by the names that its constructor takes."""
     return {field.alias or field.name: field for field in attrs.fields(target) if field.init}
+
+
+def _is_secret(field: "attrs.Attribute[Any]") -> bool:
+    return Secret in members_of(field.type)
 
 
 def _is_required(field: "attrs.Attribute[Any]") -> bool:

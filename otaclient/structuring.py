@@ -74,7 +74,7 @@ def decode_json(request: HttpRequest, response: HttpResponse) -> Any:
         return msgspec.json.decode(response.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PayloadError(
-            f"the answer is not JSON ({error})",
+            f"the answer is not JSON ({error}): check endpoint",
             operation=request.operation,
             status=response.status,
             excerpt=excerpt_of(response.body),

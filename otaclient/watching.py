@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import attrs
@@ -69,9 +69,11 @@ async def watch_job(
         clock: Measures and waits.
         roll: Draws the jitter, in [0, 1).
         deadline: When to stop without an end, in seconds of the clock's ``monotonic``; read once more just before.
+
+    Raises:
+        InvalidQueryError: The interval is no finite number above 0.
     """
-    if not interval_seconds > 0:
-        raise InvalidQueryError(f"interval_seconds is {interval_seconds!r}: it must be above 0")
+    _check_interval(interval_seconds)
     shown: JobProgress | None = None
     back_since: float | None = None
     while True:
@@ -140,6 +142,12 @@ async def wait_for_job(
 def reasons_of(tasks: Iterable[DeviceTask]) -> Counter[str]:
     """Return how many of these failed tasks failed for which reason: in the vendor's words, or else its code."""
     return Counter(_reason_of(task) for task in tasks)
+
+
+def _check_interval(seconds: Any) -> None:
+    # Of nothing, it would hammer the vendor; without an end, there would be no second reading.
+    if type(seconds) not in (int, float) or not 0 < seconds < math.inf:
+        raise InvalidQueryError(f"interval_seconds is {seconds!r}: give a number of seconds above 0, such as 10")
 
 
 def _reason_of(task: DeviceTask) -> str:

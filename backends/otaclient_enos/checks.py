@@ -31,7 +31,7 @@ def name_fields(text: Any, *, name: str) -> dict[str, Any]:
         InvalidQueryError: It is missing, or empty in some locale, or a locale is none.
     """
     if not isinstance(text, LocalizedText):
-        raise InvalidQueryError(f"{name} is {text!r}: EnOS needs one; give LocalizedText(default=...)")
+        raise InvalidQueryError(f"{name} is {text!r}: EnOS needs one; give LocalizedText(default=...)", names=(name,))
     translations: dict[str, str] = {}
     for locale, translation in text.translations.items():
         if locale == DEFAULT_LOCALE:

@@ -32,7 +32,7 @@ def check_new_firmware(firmware: NewFirmware) -> None:
     """
     check_kind(firmware, NewFirmware, name="the firmware")
     if firmware.kind is not FirmwareKind.FIRMWARE:
-        raise InvalidQueryError(f"kind is {firmware.kind}: EnOS has only the kind firmware")
+        raise InvalidQueryError(f"kind is {str(firmware.kind)!r}: EnOS has only the kind firmware")
     for name, value in (
         ("source_versions", firmware.source_versions),
         ("custom_info", firmware.custom_info),

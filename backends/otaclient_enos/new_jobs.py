@@ -49,11 +49,12 @@ def job_fields(job: NewJob, fingerprint: str | None = None) -> dict[str, Any]:
     check_kind(job, NewJob, name="the job")
     if job.hold or job.policy.hold:
         raise UnsupportedOperationError("EnOS has no jobs that wait for a confirmation: leave hold out")
+    _listed(job.firmware_ids, name="firmware_ids")
     if len(job.firmware_ids) != 1:
         raise InvalidQueryError(f"firmware_ids holds {len(job.firmware_ids)}: a job of EnOS has exactly one firmware")
     checked_text(job.firmware_ids[0], name="firmware_ids")
     if job.kind not in JOB_KIND_WORDS:
-        raise InvalidQueryError(f"kind is {job.kind}: EnOS knows {' and '.join(JOB_KIND_WORDS)}")
+        raise InvalidQueryError(f"kind is {str(job.kind)!r}: EnOS knows {' and '.join(JOB_KIND_WORDS)}")
     policy = _verification_policy if job.kind is JobKind.VERIFICATION else _upgrade_policy
     return {
         "name": _name(job.name, fingerprint),
@@ -113,7 +114,9 @@ def _scope(scope: JobScope, kind: JobKind) -> dict[str, Any]:
 
 
 def _listed(values: Any, *, name: str) -> Sequence[Any]:
-    if isinstance(values, str) or not isinstance(values, Sequence):
+    if isinstance(values, str):
+        raise InvalidQueryError(f"{name} is the bare text {values!r}: give a tuple, such as ({values!r},)")
+    if not isinstance(values, Sequence):
         raise InvalidQueryError(f"{name} is {values!r}: give a tuple")
     return values  # pyright: ignore[reportUnknownVariableType]
 
@@ -161,7 +164,7 @@ def _tree(tree: Any) -> dict[str, Any]:
 def _upgrade_policy(policy: JobPolicy) -> dict[str, Any]:
     mode = DEFAULT_MODE if policy.mode is None else policy.mode
     if mode not in POLICY_MODE_WORDS:
-        raise InvalidQueryError(f"policy.mode is {mode}: EnOS knows {' and '.join(POLICY_MODE_WORDS)}")
+        raise InvalidQueryError(f"policy.mode is {str(mode)!r}: EnOS knows {' and '.join(POLICY_MODE_WORDS)}")
     asks = DEFAULT_DEVICE_MAY_REQUEST if policy.device_may_request is None else policy.device_may_request
     fields: dict[str, Any] = {
         "upgradePolicy": POLICY_MODE_WORDS[mode],

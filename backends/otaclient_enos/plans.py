@@ -306,6 +306,6 @@ def _status_word(status: JobStatus) -> str:
     if word is None:
         known = " or ".join(JOB_STATUS_WORDS)
         raise InvalidQueryError(
-            f"status is {status}: EnOS only knows {known} jobs; whether one has ended shows in its tasks"
+            f"status is {str(status)!r}: EnOS only knows {known} jobs; whether one has ended shows in its tasks"
         )
     return word

@@ -6,6 +6,7 @@ Start OTA Job", "V2.1 Stop OTA Job", "V2.1 Delete OTA Job", "V2.1 Cancel Device 
 
 from collections.abc import Sequence
 
+from otaclient.counted import counted
 from otaclient.fingerprint import how_to_check
 from otaclient.models import NewFirmware, NewJob
 from otaclient.structuring import encode_json
@@ -152,6 +153,6 @@ def _on_tasks(
         headers=JSON_HEADERS,
         body=encode_json({"deviceKeys": list(device_keys)}),
         idempotent=False,
-        subject=f"{deed} {len(device_keys)} devices of job {job_id!r}",
+        subject=f"{deed} {counted(len(device_keys), 'device')} of job {job_id!r}",
         how_to_check="jobs.tasks shows where each of them stands",
     )

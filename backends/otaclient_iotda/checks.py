@@ -88,6 +88,8 @@ def checked_list(values: Any, rule: Rule, *, name: str, most: int | None = None)
     Raises:
         InvalidQueryError: It is no tuple or list, has too many entries, or one that is wrong or there twice.
     """
+    if isinstance(values, str):
+        raise InvalidQueryError(f"{name} is the bare text {values!r}: give a tuple, such as ({values!r},)")
     if not isinstance(values, tuple | list):
         raise InvalidQueryError(f"{name} is {values!r}: give a tuple of texts")
     texts: list[Any] = list(values)  # pyright: ignore[reportUnknownArgumentType]

@@ -219,7 +219,9 @@ def _said_otherwise(request: HttpRequest, response: HttpResponse) -> str | None:
         return None
     # A gateway in trouble answers in forms of its own; anybody else who does is probably not the vendor.
     remedy = "" if response.status >= 500 else " (check endpoint)"
-    return f"the body is no error in the vendor's form{remedy}, it begins {excerpt(request, response)!r}"
+    beginning = excerpt(request, response)
+    seen = f"it begins {beginning!r}" if beginning else "it is empty"
+    return f"the body is no error in the vendor's form{remedy}, {seen}"
 
 
 def _facts(response: HttpResponse, envelope: _Envelope) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def is_made_from(package: OtaPackage, fields: Mapping[str, Any]) -> bool:
 
 def _refuse_unknown(firmware: NewFirmware) -> None:
     if firmware.kind not in PACKAGE_TYPE:
-        raise InvalidQueryError(f"kind is {firmware.kind}: IoTDA knows {', '.join(PACKAGE_TYPE)}")
+        raise InvalidQueryError(f"kind is {str(firmware.kind)!r}: IoTDA knows {', '.join(PACKAGE_TYPE)}")
     for name in ("name", "tags", "verification"):
         if getattr(firmware, name):
             raise InvalidQueryError(f"{name} is given, but IoTDA does not store it with a package: leave it out")

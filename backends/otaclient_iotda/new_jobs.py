@@ -70,7 +70,7 @@ def job_fields(
     """
     check_kind(job, NewJob, name="the job")
     if job.kind is not JobKind.UPGRADE:
-        raise InvalidQueryError(f"kind is {job.kind}: IoTDA only knows jobs of the kind {JobKind.UPGRADE}")
+        raise InvalidQueryError(f"kind is {str(job.kind)!r}: IoTDA only knows jobs of the kind {JobKind.UPGRADE}")
     package_ids = checks.checked_list(job.firmware_ids, checks.PACKAGE_ID, name="firmware_ids", most=MOST_PACKAGES)
     if not package_ids:
         raise InvalidQueryError("firmware_ids is empty: name at least one package")
@@ -133,7 +133,7 @@ def kind_of(packages: Sequence[Firmware]) -> FirmwareKind:
 
 def _name(name: Any, fingerprint: str | None) -> str:
     if not isinstance(name, LocalizedText):
-        raise InvalidQueryError(f"name is {name!r}: give LocalizedText(default=...)")
+        raise InvalidQueryError(f"name is {name!r}: give LocalizedText(default=...)", names=("name",))
     if name.translations:
         raise InvalidQueryError("name has translations, but IoTDA stores one text: leave them out")
     text = checks.checked_prose(name.default, name="name", longest=LONGEST_NAME)

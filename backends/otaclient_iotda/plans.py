@@ -211,7 +211,7 @@ def _refuse_job_filters(query: JobQuery) -> None:
         )
     if query.kind not in {None, JobKind.UPGRADE}:
         raise InvalidQueryError(
-            f"kind is {query.kind}, but all upgrade tasks of IoTDA are of the kind upgrade: leave it out"
+            f"kind is {str(query.kind)!r}, but all upgrade tasks of IoTDA are of the kind upgrade: leave it out"
         )
     if query.locale is not None and query.name_contains is None:
         raise InvalidQueryError(

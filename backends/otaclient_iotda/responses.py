@@ -141,7 +141,7 @@ def _listing(
     except msgspec.ValidationError as error:
         raise _not_documented(request, response, f"the answer is not a page of {key} ({error})") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _not_documented(request, response, f"the answer is not JSON ({error})") from error
+        raise _not_documented(request, response, f"the answer is not JSON ({error}): check endpoint") from error
     # A task that is being prepared may have nothing to show but itself.
     alone = key == "task_details" and bytes(listing.task).startswith(b"{")
     if listing.rows is None and listing.page is None and not alone:

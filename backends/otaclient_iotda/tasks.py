@@ -6,6 +6,7 @@ from typing import Final
 
 import attrs
 
+from otaclient.counted import counted
 from otaclient.device_references import checked_references
 from otaclient.models import DeviceId, DeviceTask, DeviceUpgrade, Job, JobProgress
 from otaclient.protocols import DeviceReference
@@ -94,7 +95,8 @@ def check_accepted(outcomes: Sequence[TargetOutcome], *, requests: int = 1) -> N
     """
     refused = tuple(outcome for outcome in outcomes if not outcome.accepted)
     if refused:
-        message = f"{len(refused)} of {len(outcomes)} devices were refused: {_listed(refused)}"
+        whole = counted(len(outcomes), "device was", "devices were")
+        message = f"{len(refused)} of {whole} refused: {_listed(refused)}"
         raise TargetsRefusedError(message, outcomes=refused, status=200, attempts=requests)
 
 
@@ -107,7 +109,7 @@ def interrupted(outcomes: Sequence[TargetOutcome], *, asked: int, total: int) ->
         total: How many devices there are in all.
     """
     refused = [outcome for outcome in outcomes if not outcome.accepted]
-    said = f"before that, {len(outcomes) - len(refused)} of {total} devices were accepted"
+    said = f"before that, {len(outcomes) - len(refused)} of {counted(total, 'device was', 'devices were')} accepted"
     if refused:
         said += f" and {len(refused)} refused ({_listed(refused)})"
     return f"{said}; {total - asked} were not asked for" if total > asked else said

@@ -8,6 +8,7 @@ Task", "Confirm a Batch Task", "Delete a Batch Task".
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
+from otaclient.counted import counted
 from otaclient.errors import InvalidQueryError
 from otaclient.fingerprint import how_to_check, unmarked
 from otaclient.models import FirmwareKind
@@ -198,7 +199,7 @@ def act_on_task(
     checks.TASK_ID.check(task_id, "job_id")
     if targets is not None and not targets:
         raise InvalidQueryError("devices is an empty list, which for IoTDA means all: name at least one device")
-    whom = "" if targets is None else f"{len(targets)} devices of "
+    whom = "" if targets is None else f"{counted(len(targets), 'device')} of "
     return HttpRequest(
         operation=operation,
         method="POST",

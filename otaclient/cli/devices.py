@@ -32,6 +32,7 @@ from otaclient.cli.options import (
 from otaclient.cli.output import Format
 from otaclient.cli.progress import ProgressBar
 from otaclient.cli.sink import FileSink, StandardOutput, claim, write_file
+from otaclient.counted import counted
 from otaclient.fleet.ledger import Verdict
 from otaclient.fleet.plan import Dedupe
 from otaclient.fleet.running_scan import Scan
@@ -268,7 +269,7 @@ async def _print_scan(running: Scan[DeviceUpgrade], bar: ProgressBar, printing: 
         if running.certificate.devices:
             part = printing.sink.part if isinstance(printing.sink, FileSink) else None
             kept = "" if part is None else f", kept in {part}" if part.exists() else ", none of them kept"
-            say(f"not finished: {running.certificate.devices:,} devices so far{kept}")
+            say(f"not finished: {counted(running.certificate.devices, 'device')} so far{kept}")
         raise
     if printing.format is Format.TABLE:
         say(str(tally))

@@ -19,6 +19,7 @@ from otaclient.cli.emulator_counters import LiveCounters
 from otaclient.cli.failures import UsageError
 from otaclient.cli.listing import say
 from otaclient.cli.sink import StandardOutput
+from otaclient.counted import counted
 from otaclient.emulator import Churn, DocumentError, EmulatorServer, FaultPlan, Fleet
 from otaclient.emulator.control import PREFIX
 
@@ -150,7 +151,7 @@ async def emulator(
 def _why_not_bound(error: OSError | UnicodeError) -> str:
     """Return why an address could not be bound, and which option to change."""
     if isinstance(error, socket.gaierror | UnicodeError):
-        return f"no such host; {_HOST_REMEDY}"
+        return f"the host cannot be resolved; {_HOST_REMEDY}"
     if error.errno == errno.EADDRNOTAVAIL:
         return f"that is no address of this machine; {_HOST_REMEDY}"
     if error.errno is None:
@@ -198,8 +199,8 @@ async def _serve(server: EmulatorServer, host: str, live: LiveCounters | None, *
     if server.control and is_under_load:
         say(f"Counters, and faults while it runs, for clients on this machine: {server.url}{PREFIX}/")
     say(
-        f"{len(fleet.devices):,} devices of {len(fleet.products)} products, {firmware:,} firmware, "
-        f"{jobs:,} jobs, seed {fleet.seed}. Ctrl-C stops it."
+        f"{counted(len(fleet.devices), 'device')} of {counted(len(fleet.products), 'product')}, {firmware:,} firmware, "
+        f"{counted(jobs, 'job')}, seed {fleet.seed}. Ctrl-C stops it."
     )
     if not _is_loopback(host):
         say(f"Note: bound to {host}, so other machines may reach it. It is made for tests, not for a hostile network.")

@@ -20,6 +20,7 @@ from otaclient.errors import (
     TransportError,
     UnsupportedOperationError,
 )
+from otaclient.profiles import ReadableSecretsWarning
 from otaclient.registry import available_backends, backend_plugin
 from otaclient.settings import settings_of
 
@@ -41,6 +42,7 @@ _LEAST_VENDOR_WORDS = 80
 _TAIL = 100
 _CUT = "; --verbose shows all"
 _OPTIONS: Final[Mapping[str, str]] = {
+    "name": "--name",
     "owner_id": "--owner",
     "product_id": "--product",
     "products": "--product",
@@ -114,7 +116,7 @@ def short_warnings() -> Generator[None]:
     def show(
         message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any, **options: Any
     ) -> None:
-        if issubclass(category, InsecureTransportWarning):
+        if issubclass(category, InsecureTransportWarning | ReadableSecretsWarning):
             head = painted("warning:", Tone.DOUBTFUL) if has_colours(sys.stderr) else "warning:"
             sys.stderr.write(f"{head} {_flat(str(message))}\n")
         else:

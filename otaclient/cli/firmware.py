@@ -9,12 +9,24 @@ from otaclient.cli.confirm import check_can_ask, confirm
 from otaclient.cli.connect import connect, require
 from otaclient.cli.kinds import DOWNLOADS, FIRMWARE
 from otaclient.cli.listing import print_listing, print_one, say
-from otaclient.cli.options import BackendName, Force, Limit, OutputFormat, Owner, Products, Profile, Wide, Yes, examples
+from otaclient.cli.options import (
+    BackendName,
+    FirmwareKindWord,
+    Force,
+    Limit,
+    OutputFormat,
+    Owner,
+    Products,
+    Profile,
+    Wide,
+    Yes,
+    examples,
+)
 from otaclient.cli.progress import ProgressBar
 from otaclient.cli.sink import refuse_existing
 from otaclient.cli.upload import upload_firmware
 from otaclient.downloads import checked_destination
-from otaclient.models import Firmware, FirmwareKind
+from otaclient.models import Firmware
 from otaclient.protocols import Capability
 from otaclient.queries import FirmwareQuery
 
@@ -46,7 +58,7 @@ app.command(
 async def list_firmware(
     *,
     product: Products = None,
-    kind: Annotated[list[FirmwareKind] | None, Parameter(negative="", help="Only of this kind.")] = None,
+    kind: Annotated[list[FirmwareKindWord] | None, Parameter(negative="", help="Only of this kind.")] = None,
     version: Annotated[str | None, Parameter(help="Only exactly this version.")] = None,
     verified: Annotated[bool | None, Parameter(negative="--not-verified", help="Only what is (not) verified.")] = None,
     name_contains: Annotated[str | None, Parameter(help="Only what has this text in its name.")] = None,

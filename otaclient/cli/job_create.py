@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from otaclient.cli.confirm import check_can_ask, confirm
 from otaclient.cli.connect import connect, require
+from otaclient.cli.job_checks import check_key, check_new_job
 from otaclient.cli.job_file import merged, new_job, read_job_file
 from otaclient.cli.job_options import JobOptions
 from otaclient.cli.job_plan import plan_text, reach
@@ -61,6 +62,8 @@ async def create_job(
     """Create an upgrade job: show what it will do and how many devices it reaches, ask, and print its identifier."""
     fields = {} if file is None else read_job_file(file)
     job = new_job(merged(fields, (options or JobOptions()).fields()))
+    check_new_job(job)
+    check_key(idempotency_key, fingerprint=fingerprint)
     check_can_ask(yes=yes)
     async with connect(backend, profile=profile) as opened:
         client = opened if owner is None else opened.with_options(owner_id=owner)

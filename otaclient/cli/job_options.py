@@ -8,7 +8,7 @@ import attrs
 from cyclopts import Parameter
 
 from otaclient.cli.job_file import Fields
-from otaclient.cli.options import device_list, instant, pairs
+from otaclient.cli.options import JobKindWord, device_list, instant, pairs
 from otaclient.models import FirmwareId, FrozenMap, JobKind, LocalizedText, PolicyMode
 
 __all__ = ["JobOptions"]
@@ -27,7 +27,7 @@ class JobOptions:
         list[str] | None, Parameter(negative="", help="The firmware to bring; several times for several.")
     ] = None
     kind: Annotated[
-        Literal["upgrade", "verification"] | None,
+        JobKindWord | None,
         Parameter(help="Upgrade devices (the default), or verify the firmware on a few first."),
     ] = None
     hold: Annotated[

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from otaclient.cli.cells import plain
 from otaclient.cli.failures import one_line
 from otaclient.cli.progress import ProgressBar
+from otaclient.counted import counted
 from otaclient.errors import OtaError
 from otaclient.models import Firmware, JobPolicy, JobSchedule, JobScope, NewJob, PolicyMode
 from otaclient.protocols import Backend, Capability
@@ -43,7 +44,7 @@ async def reach(client: Backend, job: NewJob, firmware: Sequence[Firmware]) -> s
         by = " or ".join(name.replace("_", " ") for name in names if getattr(scope, name))
         return f"not known: devices cannot be searched by {by}"
     if scope.devices:
-        count = f"{len(scope.devices):,} {_devices(len(scope.devices))}"
+        count = counted(len(scope.devices), "device")
         if scope.source_versions:
             return f"at most {count}: those listed that have one of the source versions"
         return f"{count}, as listed"
@@ -64,7 +65,7 @@ async def _counted(client: Backend, scope: JobScope, firmware: Sequence[Firmware
         # Who may create jobs may not be allowed to search devices.
         return f"not known: {one_line(error)}"
     versions = f" with {_listed('version', scope.source_versions)}" if scope.source_versions else ""
-    return f"{count:,} {_devices(count)} of {_listed('product', products)}{versions}, as of now"
+    return f"{counted(count, 'device')} of {_listed('product', products)}{versions}, as of now"
 
 
 async def _count(client: Backend, query: DeviceUpgradeQuery) -> int:
@@ -85,10 +86,6 @@ async def _count(client: Backend, query: DeviceUpgradeQuery) -> int:
 # --- words -----------------------------------------------------------------------------------------------------------
 
 
-def _devices(count: int) -> str:
-    return "device" if count == 1 else "devices"
-
-
 def _listed(noun: str, texts: Sequence[str]) -> str:
     more = len(texts) - _SHOWN
     named = ", ".join(texts[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
@@ -100,7 +97,7 @@ def _firmware_words(firmware: Firmware) -> str:
     if firmware.product_id is not None:
         facts.append(f"product {firmware.product_id}")
     if firmware.size_bytes is not None:
-        facts.append(f"{firmware.size_bytes:,} bytes")
+        facts.append(counted(firmware.size_bytes, "byte"))
     verified = None if firmware.verification is None else firmware.verification.verified
     if verified is not None:
         facts.append("verified" if verified else "not verified")
@@ -132,11 +129,11 @@ def _policy_words(policy: JobPolicy) -> Iterator[str]:
     if policy.timeout_seconds is not None:
         yield f"at most {policy.timeout_seconds:,} s a device"
     if policy.max_concurrency is not None:
-        yield f"at most {policy.max_concurrency:,} devices at once"
+        yield f"at most {counted(policy.max_concurrency, 'device')} at once"
     retry = policy.retry
     if retry is not None:
         pause = "" if retry.interval_minutes is None else f", {retry.interval_minutes:,} min apart"
-        yield f"{retry.count:,} retries{pause}" if retry.enabled else "no retries"
+        yield f"{counted(retry.count, 'retry', 'retries')}{pause}" if retry.enabled else "no retries"
     if policy.device_may_request is not None:
         yield f"devices may {'' if policy.device_may_request else 'not '}ask for it themselves"
 

@@ -6,16 +6,17 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
 
 from otaclient.cli.cells import plain
 from otaclient.cli.connect import connect
 from otaclient.cli.failures import ExitCode
 from otaclient.cli.listing import Kind, printer, say
-from otaclient.cli.options import BackendName, OutputFormat, Profile
+from otaclient.cli.options import BackendName, OutputFormat, Profile, check_seconds
 from otaclient.cli.output import Format
 from otaclient.cli.progress import ProgressBar
 from otaclient.cli.sink import StandardOutput
+from otaclient.counted import counted
 from otaclient.errors import DeadlineExceededError
 from otaclient.models import JobProgress, JobStatus
 from otaclient.protocols import Backend
@@ -32,11 +33,9 @@ async def watch_job(
     /,
     *,
     interval: Annotated[
-        float, Parameter(validator=validators.Number(gt=0), help="How many seconds between two looks, about.")
+        float, Parameter(validator=check_seconds, help="How many seconds between two looks, about.")
     ] = 10.0,
-    timeout: Annotated[
-        float | None, Parameter(validator=validators.Number(gt=0), help="Give up after so many seconds.")
-    ] = None,
+    timeout: Annotated[float | None, Parameter(validator=check_seconds, help="Give up after so many seconds.")] = None,
     backend: BackendName = None,
     profile: Profile = None,
     format: OutputFormat = None,  # noqa: A002 - the option's name is a contract
@@ -144,7 +143,7 @@ def _finished(progress: JobProgress) -> int:
 def _words(progress: JobProgress) -> str:
     """Return how far a job is; what the vendor does not say, and what is zero, is left out."""
     counts = [f"{count:,} {name}" for name in (*_FINISHED, *_OPEN) if (count := getattr(progress, name))]
-    of_all = "" if progress.total is None else f" of {progress.total:,} devices"
+    of_all = "" if progress.total is None else f" of {counted(progress.total, 'device')}"
     return f"{progress.status.value.replace('_', ' ')}: {_finished(progress):,}{of_all} done" + (
         f" ({', '.join(counts)})" if counts else ""
     )

@@ -7,23 +7,29 @@ from cyclopts import App, Parameter
 
 from otaclient.cli.confirm import check_can_ask, confirm
 from otaclient.cli.connect import connect, require
+from otaclient.cli.failures import one_line
 from otaclient.cli.job_create import create_job
 from otaclient.cli.job_watch import watch_job
 from otaclient.cli.kinds import JOBS, TASKS
 from otaclient.cli.listing import print_listing, print_one, say
 from otaclient.cli.options import (
     BackendName,
+    JobKindWord,
+    JobStatusWord,
     Limit,
     OutputFormat,
     Owner,
     Products,
     Profile,
+    TaskStatusWord,
     Wide,
     Yes,
     device_list,
     examples,
 )
-from otaclient.models import JobId, JobKind, JobStatus, TaskStatus
+from otaclient.counted import counted
+from otaclient.errors import NotFoundError, OtaError
+from otaclient.models import JobId
 from otaclient.protocols import Backend, Capability
 from otaclient.queries import DeviceTaskQuery, JobQuery
 
@@ -79,8 +85,8 @@ async def list_jobs(
     product: Products = None,
     firmware_id: Annotated[list[str] | None, Parameter(negative="", help="Only with this firmware.")] = None,
     firmware_version: Annotated[list[str] | None, Parameter(negative="", help="Only to this version.")] = None,
-    kind: Annotated[JobKind | None, Parameter(help="Only of this kind.")] = None,
-    status: Annotated[JobStatus | None, Parameter(help="Only in this state.")] = None,
+    kind: Annotated[JobKindWord | None, Parameter(help="Only of this kind.")] = None,
+    status: Annotated[JobStatusWord | None, Parameter(help="Only in this state.")] = None,
     name_contains: Annotated[str | None, Parameter(help="Only what has this text in its name.")] = None,
     firmware_name_contains: Annotated[str | None, Parameter(help="Only with this text in the firmware's name.")] = None,
     locale: Annotated[str | None, Parameter(help="Look for names in this locale, such as zh_CN.")] = None,
@@ -135,7 +141,7 @@ async def list_tasks(
     job_id: str,
     /,
     *,
-    status: Annotated[list[TaskStatus] | None, Parameter(negative="", help="Only in this state.")] = None,
+    status: Annotated[list[TaskStatusWord] | None, Parameter(negative="", help="Only in this state.")] = None,
     device: Annotated[list[str] | None, Parameter(negative="", help="Only of this device.")] = None,
     from_version: Annotated[list[str] | None, Parameter(negative="", help="Only from this version.")] = None,
     to_version: Annotated[list[str] | None, Parameter(negative="", help="Only to this version.")] = None,
@@ -156,7 +162,27 @@ async def list_tasks(
         job_id=JobId(job_id), statuses=status, devices=device, from_versions=from_version, to_versions=to_version
     )
     async with connect(backend, profile=profile) as client:
-        await print_listing(TASKS, client.jobs.tasks(query), format, limit=limit, wide=wide)
+        listing = client.jobs.tasks(query)
+        await print_listing(
+            TASKS, listing, format, limit=limit, wide=wide, on_nothing=lambda: _check_exists(client, job_id)
+        )
+
+
+async def _check_exists(client: Backend, job_id: str) -> None:
+    """Refuse a job that does not exist: not every vendor's list of tasks tells it from one that has none.
+
+    Raises:
+        NotFoundError: There is no such job.
+    """
+    if Capability.JOBS_GET not in client.capabilities:
+        return
+    try:
+        await client.jobs.get(job_id)
+    except NotFoundError:
+        raise
+    except OtaError as error:
+        # The list itself was good.
+        say(f"whether there is a job {job_id} is not known: {one_line(error)}")
 
 
 # --- steering --------------------------------------------------------------------------------------------------------
@@ -239,9 +265,9 @@ async def cancel_tasks(
     check_can_ask(yes=yes)
     async with connect(backend, profile=profile) as client:
         require(client, Capability.JOBS_CANCEL_TASKS)
-        await _confirmed(client, job_id, f"Cancel the upgrade of {_counted(chosen)} of {_JOB}?", yes=yes)
+        await _confirmed(client, job_id, f"Cancel the upgrade of {counted(len(chosen), 'device')} of {_JOB}?", yes=yes)
         await client.jobs.cancel_tasks(job_id, chosen)
-        say(f"job {job_id}: {_counted(chosen)} cancelled")
+        say(f"job {job_id}: {counted(len(chosen), 'device')} cancelled")
 
 
 @app.command(
@@ -271,7 +297,7 @@ async def retry_tasks(
     chosen = device_list(devices, devices_file)
     async with connect(backend, profile=profile) as client:
         await client.jobs.retry_tasks(job_id, chosen)
-        say(f"job {job_id}: {_counted(chosen)} to be tried again")
+        say(f"job {job_id}: {counted(len(chosen), 'device')} to be tried again")
 
 
 async def _confirmed(client: Backend, job_id: str, question: str, *, yes: bool) -> None:
@@ -281,7 +307,3 @@ async def _confirmed(client: Backend, job_id: str, question: str, *, yes: bool) 
     job = await client.jobs.get(job_id)
     name = "" if job.name is None else f" {str(job.name)!r}"
     await confirm(question.replace(_JOB, f"job {job_id}{name} ({job.status.value}) on {client.label}"), yes=yes)
-
-
-def _counted(devices: tuple[str, ...]) -> str:
-    return f"{len(devices):,} device{'' if len(devices) == 1 else 's'}"

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import AsyncIterable, Callable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -136,22 +136,48 @@ def printer(
     )
 
 
-async def print_listing(kind: Kind, listing: Paged[_T], given: Format | None, *, limit: int | None, wide: bool) -> None:
-    """Print a listing, all of it or its first records, page by page as it is read; after a table, a summary."""
+async def print_listing(
+    kind: Kind,
+    listing: Paged[_T],
+    given: Format | None,
+    *,
+    limit: int | None,
+    wide: bool,
+    on_nothing: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Print a listing, all of it or its first records, page by page as it is read; after a table, a summary.
+
+    Args:
+        kind: What it lists.
+        listing: The records.
+        given: The format that was asked for.
+        limit: How many to print at most.
+        wide: Whether a table has every column.
+        on_nothing: Called where the listing is empty, before anything is printed.
+    """
     printing = printer(kind, given, wide=wide)
     # On one terminal, the bar and the rows would run into each other.
     async with printing.sink, ProgressBar(f"Reading {kind.noun}", unit=kind.noun, shown=not sys.stdout.isatty()) as bar:
-        tally = await printing.run(_blocks(listing, limit), printed=bar.update)
+        tally = await printing.run(_blocks(listing, limit, on_nothing), printed=bar.update)
     if printing.format is Format.TABLE:
         say(f"{tally}{' (as many as --limit allows)' if tally.count == limit else ''}")
 
 
-async def _blocks(listing: Paged[_T], limit: int | None) -> AsyncIterable[Sequence[_T]]:
-    if limit is not None:
-        yield await listing.first(limit)
-        return
-    async for page in listing.pages():
-        yield page.items
+async def _blocks(
+    listing: Paged[_T], limit: int | None, on_nothing: Callable[[], Awaitable[None]] | None
+) -> AsyncIterable[Sequence[_T]]:
+    blocks = (page.items async for page in listing.pages()) if limit is None else _first(listing, limit)
+    is_empty = True
+    async for block in blocks:
+        if block:
+            is_empty = False
+            yield block
+    if is_empty and on_nothing is not None:
+        await on_nothing()
+
+
+async def _first(listing: Paged[_T], limit: int) -> AsyncIterable[Sequence[_T]]:
+    yield await listing.first(limit)
 
 
 async def print_one(kind: Kind, model: Any, given: Format | None) -> None:

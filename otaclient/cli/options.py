@@ -1,10 +1,11 @@
 """The options that several commands share, and how their texts become values."""
 
+import math
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from cyclopts import Parameter, validators
 
@@ -17,14 +18,19 @@ __all__ = [
     "BackendName",
     "BackendNames",
     "Concurrency",
+    "FirmwareKindWord",
     "Force",
+    "JobKindWord",
+    "JobStatusWord",
     "Limit",
     "OutputFormat",
     "Owner",
     "Products",
     "Profile",
+    "TaskStatusWord",
     "Wide",
     "Yes",
+    "check_seconds",
     "chosen_format",
     "device_list",
     "examples",
@@ -55,6 +61,15 @@ Profile: TypeAlias = Annotated[
 OutputFormat: TypeAlias = Annotated[
     Format | None,
     Parameter(name="--format", help="How to print (default: table; with --out, what its ending says, else jsonl)."),
+]
+# The members of the enumerations that one can look for, as data has them: not "unknown", and with their underscores.
+FirmwareKindWord: TypeAlias = Literal["firmware", "software", "module"]
+JobKindWord: TypeAlias = Literal["upgrade", "verification"]
+JobStatusWord: TypeAlias = Literal[
+    "pending", "running", "stopping", "stopped", "succeeded", "partially_succeeded", "failed"
+]
+TaskStatusWord: TypeAlias = Literal[
+    "pending", "published", "upgrading", "succeeded", "failed", "retrying", "cancelled", "removed"
 ]
 Limit: TypeAlias = Annotated[
     int | None, Parameter(name="--limit", validator=validators.Number(gte=1), help="Print this many at most.")
@@ -94,6 +109,16 @@ Force: TypeAlias = Annotated[bool, Parameter(name="--force", negative="", help="
 _GLOBAL = ("--backend", "--profile", "--format")
 _VERBOSE = "--verbose"
 _SUFFIXES = {".json": Format.JSON, ".jsonl": Format.JSONL, ".ndjson": Format.JSONL, ".csv": Format.CSV}
+
+
+def check_seconds(_type: Any, seconds: Any) -> None:
+    """Refuse a time that is none, for the option that it was given with.
+
+    Raises:
+        ValueError: It is zero, negative, infinite, or no number at all.
+    """
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise ValueError("Must be a finite number above 0.")
 
 
 def examples(*calls: str) -> str:

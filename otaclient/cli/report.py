@@ -11,6 +11,7 @@ from otaclient.cli.listing import say
 from otaclient.cli.options import Force
 from otaclient.cli.progress import ProgressBar
 from otaclient.cli.sink import claim, write_file
+from otaclient.counted import counted
 from otaclient.report import Change, Report, made, page, trust_in
 from otaclient.report.making import LIST_LIMIT
 
@@ -61,9 +62,8 @@ async def report(
 
 def _summary(found: Report, out: Path) -> str:
     survey, changes = found.survey, found.changes
-    lines = [
-        f"{out}: {survey.devices:,} devices of {len(survey.products):,} products, {survey.upgrading.count:,} upgrading"
-    ]
+    held = f"{counted(survey.devices, 'device')} of {counted(len(survey.products), 'product')}"
+    lines = [f"{out}: {held}, {survey.upgrading.count:,} upgrading"]
     if changes is not None:
         lines.append("since then " + ", ".join(f"{changes.count(change):,} {change.value}" for change in _SAID))
     sources = [source for source in (found.source, found.since) if source is not None]

@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import anyio
 import attrs
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
 
 from otaclient.cli.cells import plain
 from otaclient.cli.connect import connect, require
 from otaclient.cli.failures import UsageError
 from otaclient.cli.listing import Kind, print_made, say
-from otaclient.cli.options import ActFor, BackendName, OutputFormat, Profile, pairs
+from otaclient.cli.options import ActFor, BackendName, FirmwareKindWord, OutputFormat, Profile, check_seconds, pairs
 from otaclient.cli.progress import ProgressBar
 from otaclient.cli.table import Column
+from otaclient.counted import counted
 from otaclient.errors import UnsupportedOperationError
 from otaclient.files import DIGEST_ALGORITHMS, PIECE_BYTES, hasher
 from otaclient.models import (
@@ -53,9 +54,7 @@ class _Options:
     version: Annotated[str, Parameter(help="The version that a device has with it.")]
     product: Annotated[str | None, Parameter(help="The product whose devices it is for.")] = None
     name: Annotated[str | None, Parameter(help="A name for people.")] = None
-    kind: Annotated[Literal["firmware", "software", "module"], Parameter(help="What of the device it replaces.")] = (
-        "firmware"
-    )
+    kind: Annotated[FirmwareKindWord, Parameter(help="What of the device it replaces.")] = "firmware"
     module_name: Annotated[
         str | None,
         Parameter(help="With --kind module: the module's name, where the vendor has them."),
@@ -112,9 +111,7 @@ async def upload_firmware(
         str | None, Parameter(help="Instead of a file here: where the vendor finds it, such as obs://bucket/key.")
     ] = None,
     options: _Options,
-    timeout: Annotated[
-        float, Parameter(validator=validators.Number(gt=0), help="How many seconds the upload may take.")
-    ] = 600.0,
+    timeout: Annotated[float, Parameter(validator=check_seconds, help="How many seconds the upload may take.")] = 600.0,
     owner: ActFor = None,
     backend: BackendName = None,
     profile: Profile = None,
@@ -212,7 +209,7 @@ async def _measured(file: Path, announced: Checksum | None) -> list[tuple[str, s
             f"{file} has the {announced.algorithm} {digests[announced.algorithm].hexdigest()}, not the one that "
             f"--checksum gives, {announced.value}; nothing was uploaded"
         )
-    return [("file", str(file)), ("size", f"{size_bytes:,} bytes"), ("sha256", digests["sha256"].hexdigest())]
+    return [("file", str(file)), ("size", counted(size_bytes, "byte")), ("sha256", digests["sha256"].hexdigest())]
 
 
 def _checksum(text: str | None) -> Checksum | None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import anyio
 import attrs
 
+from otaclient.counted import counted
 from otaclient.downloads import checked_destination
 from otaclient.errors import InvalidQueryError, OtaError
 from otaclient.export.formats import FileFormat, file_format, part_of
@@ -243,9 +244,9 @@ class _Writer:
             kept = self._rows.keep(self._stamp_with(certificate))
         self._file.close()
         if kept:
-            return f"{self._count:,} devices so far, kept in {part_of(self._shown)}"
+            return f"{counted(self._count, 'device')} so far, kept in {part_of(self._shown)}"
         self._part.unlink(missing_ok=True)
-        return f"{certificate.devices:,} devices so far, none of them kept"
+        return f"{counted(certificate.devices, 'device')} so far, none of them kept"
 
     def _stamp_with(self, certificate: Certificate) -> Stamp:
         return Stamp(rows=self._count, written_at=datetime.now(UTC), certificate=certificate)

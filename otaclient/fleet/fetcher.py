@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Generic, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Generic, Never, TypeVar
 
 import anyio
 import attrs
 
 from otaclient.checks import MOST_AT_ONCE, checked_count
-from otaclient.errors import OtaError
+from otaclient.errors import InvalidQueryError, OtaError
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
@@ -50,10 +51,45 @@ def fetch_each(
     number of keys, even an endless generator, needs memory for ``concurrency`` of them.
 
     Raises:
-        InvalidQueryError: ``concurrency`` is no whole number, below 1 or above 10,000.
+        InvalidQueryError: ``keys`` is nothing to iterate, or a single text; ``call`` is no function, or, as its first
+            call shows, no asynchronous one; or ``concurrency`` is no whole number, below 1 or above 10,000.
     """
     checked_count(concurrency, name="fetch_each(): concurrency", least=1, most=MOST_AT_ONCE)
-    return _running(_SharedKeys(keys), call, concurrency)
+    _check_keys(keys)
+    if not callable(call):
+        raise InvalidQueryError(f"fetch_each(): call is {call!r}: {_CALL_REMEDY}")
+    return _FanOut(_running(_SharedKeys(keys), call, concurrency))
+
+
+_CALL_REMEDY: Final = "give an asynchronous function of one key, such as backend.jobs.get"
+
+
+def _check_keys(keys: Any) -> None:
+    if isinstance(keys, str | bytes | bytearray):
+        raise InvalidQueryError(f"fetch_each(): keys is {keys!r}, a single text: give a list, such as [{keys!r}]")
+    if not isinstance(keys, Iterable | AsyncIterable):
+        raise InvalidQueryError(f"fetch_each(): keys is {keys!r}: give a list, or anything else that can be iterated")
+
+
+class _FanOut(AbstractAsyncContextManager[AsyncIterator[Outcome[_K, _V]]]):
+    """What :func:`fetch_each` returns: a block, which says so to those who iterate it without entering it."""
+
+    def __init__(self, running: AbstractAsyncContextManager[AsyncIterator[Outcome[_K, _V]]]) -> None:
+        self._running = running
+
+    async def __aenter__(self) -> AsyncIterator[Outcome[_K, _V]]:
+        return await self._running.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> bool | None:
+        return await self._running.__aexit__(kind, error, trace)
+
+    def __aiter__(self) -> Never:
+        raise InvalidQueryError(
+            "fetch_each(): its outcomes are iterated inside its own block: async with otaclient.fetch_each(...) as "
+            "outcomes"
+        )
 
 
 class _SharedKeys(Generic[_K]):
@@ -102,14 +138,22 @@ async def _work(
 ) -> None:
     with out:
         async for key in keys:
+            outcome: Outcome[_K, _V] | None
             try:
-                outcome: Outcome[_K, _V] = Outcome(key=key, value=await call(key))
+                answer = call(key)
+                outcome = Outcome(key=key, value=await answer) if _can_wait_for(answer) else None
             except OtaError as error:
                 outcome = Outcome(key=key, error=error)
+            if outcome is None:  # not one key's outcome: no other key would fare better
+                raise InvalidQueryError(f"fetch_each(): what call returns cannot be awaited: {_CALL_REMEDY}")
             try:
                 await out.send(outcome)
             except anyio.BrokenResourceError:
                 return  # the consumer has left its block
+
+
+def _can_wait_for(answer: object) -> bool:
+    return isinstance(answer, Awaitable)
 
 
 def _only(error: BaseException) -> BaseException:

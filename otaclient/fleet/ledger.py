@@ -6,6 +6,8 @@ from typing import Any
 import attrs
 import msgspec
 
+from otaclient.counted import counted
+
 __all__ = ["Certificate", "CertificatePart", "Verdict"]
 
 
@@ -63,15 +65,16 @@ class Certificate:
     seconds: float
 
     def __str__(self) -> str:
-        head = f"{self.verdict.value}: {self.devices:,} devices in {self.seconds:.2f} s"
+        head = f"{self.verdict.value}: {counted(self.devices, 'device')} in {self.seconds:.2f} s"
         reasons = "".join(f"\n  - {reason}" for reason in self.reasons)
         cost = (
-            f"{self.reads:,} pages, {self.requests:,} requests ({self.retries:,} retries, "
-            f"{self.throttles:,} throttles, {self.repairs:,} repairs), {self.bytes:,} bytes"
+            f"{counted(self.reads, 'page')}, {counted(self.requests, 'request')} "
+            f"({counted(self.retries, 'retry', 'retries')}, {counted(self.throttles, 'throttle')}, "
+            f"{counted(self.repairs, 'repair')}), {counted(self.bytes, 'byte')}"
         )
         rows = (
-            f"{self.duplicates:,} rows seen again ({self.changed:,} changed), {self.filtered:,} filtered here, "
-            f"{self.bad_rows:,} bad rows"
+            f"{counted(self.duplicates, 'row')} seen again ({self.changed:,} changed), "
+            f"{self.filtered:,} filtered here, {counted(self.bad_rows, 'bad row')}"
         )
         return f"{head}{reasons}\n  {cost}\n  {rows}"
 

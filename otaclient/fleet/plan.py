@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
+from otaclient.counted import counted
 from otaclient.errors import InvalidQueryError
 from otaclient.fleet import expected
 from otaclient.fleet.certified_markers import CertifiedMarkerWalk
@@ -35,11 +36,6 @@ Dedupe = Literal["exact", "neighbours"]
 
 # For how many rows a plan says what they take, where nobody knows yet how many there are.
 _EXAMPLES: Final = (1_000, 10_000, 100_000)
-
-
-def _counted(number: int, noun: str) -> str:
-    """Return ``1 walk`` or ``2 walks``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 @attrs.frozen(kw_only=True)
@@ -218,8 +214,8 @@ class TargetPlan:
         """
         if len(totals) != len(self.partitions):
             raise InvalidQueryError(
-                f"expected_requests() got {_counted(len(totals), 'total')}, but the plan has "
-                f"{_counted(len(self.partitions), 'walk')}: give a total for each, in their order"
+                f"expected_requests() got {counted(len(totals), 'total')}, but the plan has "
+                f"{counted(len(self.partitions), 'walk')}: give a total for each, in their order"
             )
         return sum(map(self.walk_requests, totals))
 
@@ -249,7 +245,7 @@ class TargetPlan:
     def _head(self) -> str:
         named = [label for label in self.partitions if label]
         listed = f" ({', '.join(named[:3])}{', ...' if len(named) > 3 else ''})" if named else ""
-        return f"{self.backend} {self.operation}: {_counted(len(self.partitions), 'walk')}{listed}"
+        return f"{self.backend} {self.operation}: {counted(len(self.partitions), 'walk')}{listed}"
 
     @property
     def _filters(self) -> str:
@@ -288,9 +284,9 @@ def explanation(plans: Sequence[TargetPlan], totals: Sequence[Sequence[int | Non
         totals: How many rows the vendors say the walks of each target have, where that was asked.
     """
     options = plans[0].options
-    walks = _counted(sum(len(plan.partitions) for plan in plans), "walk")
+    walks = counted(sum(len(plan.partitions) for plan in plans), "walk")
     proof = "proved to miss nothing" if options.certify else "without a proof"
-    lines = [f"{walks} over {_counted(len(plans), 'target')}, at most {options.concurrency} pages at once, {proof}"]
+    lines = [f"{walks} over {counted(len(plans), 'target')}, at most {options.concurrency} pages at once, {proof}"]
     if totals is None:
         return "\n".join([*lines, *(f"- {plan}" for plan in plans)])
     lines += [f"- {plan.text(told)}" for plan, told in zip(plans, totals, strict=True)]
@@ -304,13 +300,13 @@ def _expectation(walks: Sequence[tuple[TargetPlan, int | None]]) -> str:
     if not known:
         return "not known, for no total is told"
     requests = sum(plan.walk_requests(total) for plan, total in known)
-    rows = _counted(sum(total for _, total in known), "row")
+    rows = counted(sum(total for _, total in known), "row")
     about = "about " if any(not plan.is_exact(total) for plan, total in known) else ""
     plain = sum(plan.plain_requests([total]) for plan, total in known)
     price = f" (without the proof {plain:,})" if known[0][0].options.certify else ""
     untold = len(walks) - len(known)
-    more = f", and more for {_counted(untold, 'walk')} without a total" if untold else ""
-    return f"{about}{requests:,} requests for {rows}{price}{more}"
+    more = f", and more for {counted(untold, 'walk')} without a total" if untold else ""
+    return f"{about}{counted(requests, 'request')} for {rows}{price}{more}"
 
 
 def budget_error(walks: Iterable[tuple[TargetPlan, int | None]], max_requests: int) -> InvalidQueryError | None:
@@ -328,6 +324,6 @@ def budget_error(walks: Iterable[tuple[TargetPlan, int | None]], max_requests: i
     if requests <= max_requests:
         return None
     return InvalidQueryError(
-        f"the scan would take {_counted(requests, 'request')} or more for the {_counted(rows, 'row')} that the vendor "
+        f"the scan would take {counted(requests, 'request')} or more for the {counted(rows, 'row')} that the vendor "
         f"counts, but max_requests={max_requests}: raise it, or narrow the query"
     )

@@ -10,6 +10,7 @@ import anyio
 import attrs
 from anyio.abc import TaskGroup
 
+from otaclient.counted import counted
 from otaclient.errors import InvalidQueryError, OtaError, PayloadError
 from otaclient.events import DeviceChanged, PageRead, deliver
 from otaclient.fleet.chain import Chain
@@ -308,7 +309,8 @@ class Scan(Generic[_T]):
             is_ending = self._host is not None and self._host.cancelling() > 0
             return Verdict.UNCERTAIN, ("interrupted" if self._interrupted or is_ending else "not finished",)
         if self._errors:
-            return Verdict.UNCERTAIN, (f"{len(self._errors)} errors were collected: rows are missing",)
+            collected = counted(len(self._errors), "error was", "errors were")
+            return Verdict.UNCERTAIN, (f"{collected} collected: rows are missing",)
         if not self._options.proof.certify:
             return Verdict.UNPROVED, ("the caller asked for no proof",)
         doubts = {doubt.value: None for walker in self._walkers for doubt in walker.findings.doubts}

@@ -5,6 +5,7 @@ from typing import Any, Final, Self
 
 import attrs
 
+from otaclient.counted import counted
 from otaclient.errors import ConfigurationError
 from otaclient.events import AttemptFinished
 from otaclient.histogram import Histogram
@@ -176,14 +177,15 @@ class Report:
             )
         if total.unseen:
             remarks.append(
-                f"{total.unseen:,} calls succeeded without a request that was seen, so their service and wait are not "
-                "known: call clients of otaclient.load.open_bare"
+                f"{counted(total.unseen, 'call')} succeeded without a request that was seen, so their service and wait "
+                "are not known: call clients of otaclient.load.open_bare"
             )
         if total.requests > total.ended:
-            remarks.append(f"{total.requests:,} requests for {total.ended:,} calls: some operation may make several")
+            requests, calls = counted(total.requests, "request"), counted(total.ended, "call")
+            remarks.append(f"{requests} for {calls}: some operation may make several")
         if self.tokens.count:
             remarks.append(
-                f"{self.tokens.count:,} requests for access tokens on the way, the longest "
+                f"{counted(self.tokens.count, 'request')} for access tokens on the way, the longest "
                 f"{_milliseconds(self.tokens.largest_seconds)}: what calls waited for them is in their wait"
             )
         return tuple(remarks)

@@ -14,6 +14,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from otaclient.errors import (
+    ConfigurationError,
     OtaError,
     PayloadError,
     RequestNotSentError,
@@ -76,6 +77,7 @@ class AiohttpTransport:
         # Reading certificates blocks and can fail: do it here, where the client is made, not in the first call.
         self._tls = tls_context(options) if session is None else None
         if session is not None:
+            _check_kind(session)
             _check_verification(session)
 
     async def send(self, request: HttpRequest, /, *, endpoint: str, timeout_seconds: float | None) -> HttpResponse:
@@ -275,6 +277,14 @@ def _without_request(error: BaseException) -> BaseException:
             one.request_info, one.history, one.headers, one.args = bare, (), None, (bare, ())
         one = one.__cause__ or one.__context__
     return error
+
+
+def _check_kind(session: Any) -> None:
+    """Refuse what is no session, which would be found out only by the first request."""
+    if not isinstance(session, aiohttp.ClientSession):
+        raise ConfigurationError(
+            f"session is of the type {type(session).__name__}: give an aiohttp.ClientSession, or leave it out"
+        )
 
 
 def _check_verification(session: aiohttp.ClientSession) -> None:

@@ -200,6 +200,6 @@ def http_date(text: str) -> datetime | None:
 
 
 def excerpt_of(body: bytes) -> str:
-    """Return the beginning of a body for an error message, on one line; ``(empty)`` for an empty one."""
+    """Return the beginning of a body for an error message, on one line."""
     text = " ".join(body[: 4 * _EXCERPT_CHARACTERS].decode("utf-8", "replace").split())
-    return text[:_EXCERPT_CHARACTERS] or "(empty)"
+    return text[:_EXCERPT_CHARACTERS]

@@ -157,3 +157,32 @@ def test_emulator_refuses_an_address_that_is_taken(run: Run, emulators: Mapping[
     run("emulator", "enos", "--port", port, "--devices", "0").refused(
         2, f"cannot listen on 127.0.0.1 port {port}", "--port"
     )
+
+
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("203.0.113.7", "that is no address of this machine"),  # reserved for documentation
+        ("256.1.1.1.1", "the host cannot be resolved"),
+        ("a..b", "the host cannot be resolved"),
+        ("", "--host is an empty text"),
+    ],
+)
+def test_emulator_refuses_a_host_that_is_not_here(run: Run, host: str, why: str) -> None:
+    """The remedy names --host, not a port that would not help; and the address is told once."""
+    result = run("emulator", "enos", "--host", host, "--port", "0", "--devices", "0")
+    result.refused(2, why, "give --host an address of this machine")
+    assert "--port" not in result.err
+    assert host == "" or result.err.count(host) == 1
+
+
+@pytest.mark.usefixtures("settings")
+def test_emulator_tells_both_remedies_where_the_reason_is_unclear(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Later Pythons try every address of a name, and then name no single reason: both remedies are told."""
+
+    async def start(_self: EmulatorServer) -> None:
+        raise OSError("could not bind on any address out of []")
+
+    monkeypatch.setattr(EmulatorServer, "start", start)
+    run("emulator", "enos", "--devices", "0").refused(2, "could not bind on any address", "--host", "--port")

@@ -143,7 +143,7 @@ def test_modules_have_names_where_the_vendor_has_modules(run: Run, emulators: Ma
     assert json.loads(shown.out)["extra"]["module_name"] == "radio"
     other = ("firmware", "upload", "--backend", "enos", "--location", "x", "--version", "1", "--kind", "module")
     run(*other, "--module-name", "radio").refused(2, "this backend has firmware without modules", "--module-name out")
-    assert "kind is module" in run(*other).err
+    assert "kind is 'module'" in run(*other).err
 
 
 # --- backends --------------------------------------------------------------------------------------------------------

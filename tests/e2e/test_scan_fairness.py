@@ -193,7 +193,7 @@ async def test_a_failing_target(
     assert [error.backend for error in running.errors] == [f"b{failing}"]
     assert [part.finished for part in certificate.parts] == [number != failing for number in range(targets)]
     assert [bool(part.errors) for part in certificate.parts] == [number == failing for number in range(targets)]
-    assert "1 errors were collected" in certificate.reasons[0]
+    assert "1 error was collected" in certificate.reasons[0]
 
 
 class CountingSource(ListSource):

@@ -180,7 +180,8 @@ class FakeJobs(UnsupportedJobs):
         return _found(self._world.jobs, "job_id", job_id)
 
     def search(self, query: JobQuery = JobQuery(), /) -> Paged[Job]:
-        """Return all."""
+        """Return all, whatever the query, which is noted."""
+        self._world.calls.append(("jobs query", query))
         return Paged(_Source(self._world, "jobs.search", self._world.jobs), backend="fake", query=query)
 
     async def create(self, job: NewJob, /, *, idempotency_key: str | None = None, fingerprint: bool = True) -> JobId:

@@ -65,6 +65,11 @@ def test_first_error_of_nested_groups_is_the_one_to_tell() -> None:
         (OSError(), "OSError"),
         (KeyError("x"), "unexpected KeyError: 'x'; this is a fault of otaclient, please report it"),
         (PayloadError("no page", excerpt="<html>\n<body>"), "no page; the body begins '<html>\\n<body>'"),
+        (PayloadError("no page", excerpt=""), "no page; the body is empty"),
+        (
+            InvalidQueryError("name is None: give LocalizedText(default=...)", names=("name",)),
+            "name is None: give LocalizedText(default=...); at a terminal, name is --name",
+        ),
         (NotFoundError("two\nlines \x1b[2J"), "two lines \\x1b[2J"),
         (DeclinedError(), "not confirmed: nothing was done"),
     ],

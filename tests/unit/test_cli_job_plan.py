@@ -190,6 +190,7 @@ def test_plan_tells_everything_that_was_said() -> None:
         (JobPolicy(retry=RetrySchedule(count=2)), "2 retries"),
         (JobPolicy(retry=RetrySchedule(count=2, enabled=False)), "no retries"),
         (JobPolicy(device_may_request=True), "devices may ask for it themselves"),
+        (JobPolicy(retry=RetrySchedule(count=1), max_concurrency=1), "at most 1 device at once, 1 retry"),
     ],
 )
 def test_plan_words_of_policies(policy: JobPolicy, said: str) -> None:

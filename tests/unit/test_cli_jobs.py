@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from otaclient.errors import OutcomeUnknownError
+from otaclient.errors import OutcomeUnknownError, PermissionDeniedError
 from otaclient.models import JobId
 from otaclient.protocols import Capability
 from otaclient.queries import DeviceTaskQuery
@@ -116,6 +116,50 @@ def test_create_with_an_unclear_answer_fails_with_how_to_check(run: Run, world: 
     assert result.err.endswith("error: it may or may not exist; list the jobs\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--idempotency-key", ""), "--idempotency-key is an empty text"),
+        (("--idempotency-key", "k1", "--no-fingerprint"), "leave it or --no-fingerprint out"),
+        (("--everything",), "--everything and --device are given"),
+        (("--name", " "), "--name is an empty text"),
+        (("--name", "Pumps_ota1f0c9d2b7a3e4d5c6b7a"), "ends with a fingerprint"),
+        (("--firmware-id", ""), "--firmware-id is an empty text"),
+        (("--timeout-seconds", "0"), "--timeout-seconds is 0: give a whole number, at least 1"),
+        (("--max-concurrency", "-1"), "--max-concurrency is -1: give a whole number, at least 1"),
+        (("--retry-count", "-1"), "--retry-count is -1: give a whole number, at least 0"),
+        (("--retry-count", "1", "--retry-interval-minutes", "-5"), "--retry-interval-minutes is -5"),
+        (
+            ("--start-at", "2026-01-31T08:00:00Z", "--end-at", "2026-01-31T09:00:00+02:00"),
+            "--end-at 2026-01-31T09:00:00+02:00 is not later than --start-at 2026-01-31T08:00:00+00:00: swap them",
+        ),
+    ],
+)
+def test_create_refuses_what_no_vendor_can_do_before_it_asks_anybody(
+    run: Run, world: World, answers: Callable[[str], None], words: tuple[str, ...], said: str
+) -> None:
+    """Not after a look at the firmware, a plan and the question: neither the backend nor the user is bothered."""
+    answers("y\n")
+    named = [] if words[0] == "--name" else ["--name", "Pumps"]
+    firmware = [] if words[0] == "--firmware-id" else ["--firmware-id", "f1"]
+    run("jobs", "create", *named, *firmware, "--device", "d1", *words).refused(2, said)
+    assert world.calls == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("firmware_ids = []", "firmware_ids is an empty list"),
+        ("firmware_ids = ['f1']\npolicy.schedule = {}", "the schedule says nothing"),
+    ],
+)
+def test_create_checks_files_as_it_checks_options(run: Run, world: World, text: str, said: str) -> None:
+    """Before any request."""
+    Path("job.toml").write_text(f"name = 'A'\nscope.devices = ['d1']\n{text}\n")
+    run("jobs", "create", "--file", "job.toml", "--yes").refused(2, said)
+    assert world.calls == []
+
+
 # --- steering --------------------------------------------------------------------------------------------------------
 
 
@@ -214,3 +258,28 @@ def test_tasks_are_listed_in_every_format(run: Run, world: World) -> None:
     assert len(run("jobs", "tasks", "j1", *versions, "--format", "jsonl").out.splitlines()) == 6
     (query,) = world.called("tasks query")[-1]
     assert (query.from_versions, query.to_versions) == (("1",), ("2",))
+
+
+@pytest.mark.parametrize("chosen", ["json", "csv", "table"])
+def test_tasks_of_a_job_that_does_not_exist_are_refused(run: Run, world: World, chosen: str) -> None:
+    """Where the vendor's list is empty for such a job, too, the job is looked up: nothing must look like a job."""
+    world.tasks = []
+    run("jobs", "tasks", "j2", "--format", chosen).refused(1, "there is no 'j2'")
+    empty = run("jobs", "tasks", "j1")
+    assert (empty.code, empty.err) == (0, "0 device tasks\n")
+
+
+def test_tasks_are_listed_without_a_look_at_the_job(run: Run, world: World) -> None:
+    """What has tasks exists; and where jobs cannot be looked up, an empty list stays one."""
+    assert run("jobs", "tasks", "j1").code == 0
+    world.tasks, world.capabilities = [], world.capabilities - {Capability.JOBS_GET}
+    assert run("jobs", "tasks", "j2").err == "0 device tasks\n"
+    assert world.called("jobs.get") == []
+
+
+def test_tasks_of_a_job_that_may_not_be_looked_up_are_still_listed(run: Run, world: World) -> None:
+    """The list itself was good; that nobody knows whether there is such a job is told."""
+    world.tasks, world.errors["jobs.get"] = [], PermissionDeniedError("not for you", status=403)
+    result = run("jobs", "tasks", "j1", "--format", "json")
+    assert (result.code, json.loads(result.out)) == (0, [])
+    assert result.err.startswith("whether there is a job j1 is not known: not for you")

@@ -2,13 +2,31 @@
 
 import io
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
 from otaclient.cli.failures import UsageError
-from otaclient.cli.options import chosen_format, device_list, examples, instant, moved_to_end, pairs, without_verbose
+from otaclient.cli.options import (
+    FirmwareKindWord,
+    JobKindWord,
+    JobStatusWord,
+    TaskStatusWord,
+    chosen_format,
+    device_list,
+    examples,
+    instant,
+    moved_to_end,
+    pairs,
+    without_verbose,
+)
 from otaclient.cli.output import Format
+from otaclient.models import FirmwareKind, JobKind, JobStatus, TaskStatus
+from otaclient.queries import JobQuery
+from support.command_line import Run
+from support.fake_backend import World
 
 
 @pytest.mark.parametrize(
@@ -106,3 +124,32 @@ def test_device_lists_that_cannot_be_meant_are_refused(tmp_path: Path) -> None:
 def test_pairs_gather_the_values_of_each_key() -> None:
     """A key may come several times; a value may hold anything."""
     assert pairs(["a=1", "b=", "a=x=y"], option="--tag") == {"a": ("1", "x=y"), "b": ("",)}
+
+
+@pytest.mark.parametrize(
+    ("words", "enum"),
+    [
+        (FirmwareKindWord, FirmwareKind),
+        (JobKindWord, JobKind),
+        (JobStatusWord, JobStatus),
+        (TaskStatusWord, TaskStatus),
+    ],
+)
+def test_what_can_be_looked_for_is_offered_as_data_has_it(words: Any, enum: type[StrEnum]) -> None:
+    """Every member but the unknown one, which no search takes."""
+    assert list(get_args(words)) == [member.value for member in enum if member.name != "UNKNOWN"]
+
+
+def test_a_state_is_taken_as_data_has_it(run: Run, world: World) -> None:
+    """With its underscore, and it reaches the query as the state."""
+    assert run("jobs", "list", "--status", "partially_succeeded").code == 0
+    assert world.called("jobs query")[-1] == (JobQuery(status=JobStatus.PARTIALLY_SUCCEEDED),)
+
+
+@pytest.mark.parametrize(
+    "words", [("jobs", "list", "--kind"), ("jobs", "list", "--status"), ("jobs", "tasks", "j1", "--status")]
+)
+def test_what_is_unknown_is_neither_offered_nor_taken(run: Run, words: tuple[str, ...]) -> None:
+    """The refusal names what there is."""
+    run(*words, "unknown").refused(2, words[-1], "Choose from: ", "succeeded" if words[-1] == "--status" else "upgrade")
+    assert "unknown" not in run(*words[:2], "--help").out

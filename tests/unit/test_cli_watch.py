@@ -104,7 +104,14 @@ def test_watch_of_nothing_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
     assert run("jobs", "watch", "j1") == Result(1, "", "")
 
 
-@pytest.mark.parametrize("words", [("--interval", "0"), ("--timeout", "-1")])
-def test_watch_refuses_times_that_cannot_be(run: Run, words: tuple[str, str]) -> None:
-    """An interval or a time-out that is not above 0 is wrong usage."""
-    run("jobs", "watch", "j1", *words).refused(2, words[0])
+@pytest.mark.parametrize("value", ["0", "-1", "inf", "-inf", "nan"])
+@pytest.mark.parametrize("option", ["--interval", "--timeout"])
+def test_watch_refuses_times_that_cannot_be(run: Run, option: str, value: str) -> None:
+    """An interval or a time-out that is no finite number above 0 is wrong usage."""
+    run("jobs", "watch", "j1", option, value).refused(2, option, "Must be a finite number above 0.")
+
+
+def test_watch_of_one_device_counts_one_device(run: Run, world: World) -> None:
+    """Numbers and words agree."""
+    world.progress = [progress(JobStatus.SUCCEEDED, total=1, succeeded=1)]
+    assert "succeeded: 1 of 1 device done (1 succeeded)" in run("jobs", "watch", "j1").out

@@ -194,7 +194,9 @@ async def test_what_is_not_json_is_an_error_with_an_excerpt(enos: EnosBackend, n
     with pytest.raises(PayloadError) as caught:
         await enos.firmware.get("f1")
     assert (caught.value.status, caught.value.operation, caught.value.attempts) == (200, "firmware.get", 1)
-    assert caught.value.excerpt == (" ".join(body.split()) or "(empty)")
+    assert caught.value.excerpt == " ".join(body.split())
+    assert ("; the body is empty" if not body else "; the body begins ") in str(caught.value)
+    assert ": check endpoint" in str(caught.value)
     assert sent(network) == 1
 
 

@@ -99,7 +99,7 @@ def test_a_valid_firmware_survives_the_wire(firmware: NewFirmware) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": FirmwareKind.MODULE}, "kind is module: EnOS has only the kind firmware"),
+        ({"kind": FirmwareKind.MODULE}, "kind is 'module': EnOS has only the kind firmware"),
         ({"source_versions": ("1",)}, "source_versions is given"),
         ({"custom_info": "x"}, "custom_info is given"),
         ({"location": "https://x"}, "location is given"),
@@ -138,6 +138,13 @@ def test_what_enos_cannot_store_is_refused(changes: dict[str, Any], message: str
     """Each message names the field, the rule and the remedy."""
     with pytest.raises(InvalidQueryError, match=message):
         check_new_firmware(NewFirmware(**{"version": "1", "name": NAME, **changes}))
+
+
+def test_a_missing_name_is_named_for_those_who_call_it_otherwise() -> None:
+    """The command says ``--name`` by it."""
+    with pytest.raises(InvalidQueryError, match="name is None") as caught:
+        check_new_firmware(NewFirmware(version="1"))
+    assert caught.value.names == ("name",)
 
 
 def test_something_else_than_a_firmware_is_refused() -> None:

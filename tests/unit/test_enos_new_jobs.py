@@ -179,10 +179,13 @@ def test_a_verification_job_has_little_to_say() -> None:
     ("changes", "message"),
     [
         ({"firmware_ids": ()}, "firmware_ids holds 0: a job of EnOS has exactly one"),
+        ({"firmware_ids": "abc"}, r"firmware_ids is the bare text 'abc': give a tuple, such as \('abc',\)"),
+        ({"firmware_ids": None}, "firmware_ids is None: give a tuple"),
         ({"firmware_ids": ("a", "b")}, "firmware_ids holds 2"),
         ({"firmware_ids": ("",)}, "firmware_ids is ''"),
-        ({"kind": JobKind.UNKNOWN}, "kind is unknown: EnOS knows upgrade and verification"),
+        ({"kind": JobKind.UNKNOWN}, "kind is 'unknown': EnOS knows upgrade and verification"),
         ({"name": None}, "name is None"),
+        ({"policy": JobPolicy(mode="sometimes")}, "policy.mode is 'sometimes': EnOS knows snapshot"),  # type: ignore[arg-type]
         ({"name": LocalizedText(default="a", translations={"chinese": "b"})}, "locale is 'chinese'"),
     ],
 )
@@ -200,10 +203,10 @@ def test_a_job_that_cannot_be_is_refused(changes: dict[str, Any], message: str) 
         ({"groups": ("g",), "devices": ("d",)}, "scope.groups is given, but EnOS has no device groups"),
         ({"everything": True, "devices": ("d",)}, "scope.everything is set beside a filter"),
         ({"everything": True, "tags": {"k": ("v",)}}, "scope.everything is set beside a filter"),
-        ({"devices": "dk1"}, "scope.devices is 'dk1': give a tuple"),
+        ({"devices": "dk1"}, "scope.devices is the bare text 'dk1': give a tuple"),
         ({"devices": ("",)}, "scope.devices is ''"),
-        ({"devices": ("d",), "source_versions": "1.0"}, "scope.source_versions is '1.0': give a tuple"),
-        ({"tags": {"k": "v"}}, r"scope\.tags\['k'\] is 'v': give a tuple"),
+        ({"devices": ("d",), "source_versions": "1.0"}, "scope.source_versions is the bare text '1.0': give a tuple"),
+        ({"tags": {"k": "v"}}, r"scope\.tags\['k'\] is the bare text 'v': give a tuple"),
         ({"tags": {"k": ()}}, r"scope\.tags\['k'\] has no accepted value"),
         ({"tags": {"k": (1,)}}, r"scope\.tags\['k'\] is 1: give a text"),
         ({"tags": {"": ("v",)}}, r"scope\.tags is ''"),
@@ -215,7 +218,7 @@ def test_a_job_that_cannot_be_is_refused(changes: dict[str, Any], message: str) 
         ({"asset_trees": ({},)}, "scope.asset_trees holds {}"),
         ({"asset_trees": ({"treeId": "t", "includedNodes": ()},)}, "includedNodes.*: give mappings with treeId, and"),
         ({"asset_trees": ({"treeId": ""},)}, "asset_trees treeId is ''"),
-        ({"asset_trees": ({"treeId": "t", "includedNotes": "n"},)}, "asset_trees includedNotes is 'n': give a tuple"),
+        ({"asset_trees": ({"treeId": "t", "includedNotes": "n"},)}, "includedNotes is the bare text 'n': give a tuple"),
     ],
 )
 def test_a_scope_that_cannot_be_is_refused(scope: dict[str, Any], message: str) -> None:
@@ -237,7 +240,7 @@ NO_FLAG: Any = 1
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        ({"mode": PolicyMode.UNKNOWN}, "policy.mode is unknown: EnOS knows snapshot and incremental"),
+        ({"mode": PolicyMode.UNKNOWN}, "policy.mode is 'unknown': EnOS knows snapshot and incremental"),
         ({"timeout_seconds": 299}, "policy.timeout_seconds is 299: give a whole number, from 300 to 172800"),
         ({"timeout_seconds": 172_801}, "policy.timeout_seconds is 172801"),
         ({"timeout_seconds": 600.0}, r"policy.timeout_seconds is 600\.0"),

@@ -147,7 +147,7 @@ def test_both_names_of_a_job_are_filtered_here_in_other_locales() -> None:
         (plan_firmware, FirmwareQuery(name_contains="x", locale="zh-CN"), "locale is 'zh-CN'"),
         (plan_firmware, FirmwareQuery(products=["a'\""]), "products holds"),
         (plan_jobs, JobQuery(locale="zh_CN"), "add name_contains or firmware_name_contains"),
-        (plan_jobs, JobQuery(status=JobStatus.SUCCEEDED), "status is succeeded: EnOS only knows running or stopped"),
+        (plan_jobs, JobQuery(status=JobStatus.SUCCEEDED), "status is 'succeeded': EnOS only knows running or stopped"),
         (plan_jobs, JobQuery(name_contains="a\x07"), "name_contains holds"),
         (plan_devices, DeviceUpgradeQuery(registered_after=datetime(2026, 1, 1, tzinfo=UTC)), "registered_after is"),
         (plan_devices, DeviceUpgradeQuery(registered_before=datetime(2026, 1, 1, tzinfo=UTC)), "registered_before is"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from otaclient.errors import InvalidQueryError
 from otaclient.transport.http import HttpRequest
-from otaclient_enos import requests
+from otaclient_enos import requests, write_requests
 from otaclient_enos.requests import Organisation
 
 ORG = Organisation(org_id="o15475466766371")
@@ -117,3 +117,10 @@ def test_token_requests_wait_for_their_signer(build: Callable[[], HttpRequest], 
     assert (request.method, request.path) == ("POST", f"/apim-token-service/v2.0/token/{action}")
     assert (request.operation, request.body, request.query) == ("authenticate", b"", ())
     assert request.headers["Content-Type"] == "application/json;charset=UTF-8"
+
+
+@pytest.mark.parametrize(("keys", "said"), [(["k1"], "1 device of job 'j1'"), (["k1", "k2"], "2 devices of job 'j1'")])
+def test_what_is_done_to_devices_counts_them_in_words(keys: list[str], said: str) -> None:
+    """Errors about an unclear outcome begin with it."""
+    for build in (write_requests.cancel_tasks, write_requests.retry_tasks):
+        assert (build(ORG, "j1", keys).subject or "").endswith(said)

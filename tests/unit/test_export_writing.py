@@ -14,7 +14,7 @@ import pytest
 from otaclient import export
 from otaclient.errors import ConfigurationError, InvalidQueryError, OtaError
 from otaclient.export import writing
-from otaclient.models import DeviceTask, JobId, TaskStatus
+from otaclient.models import DeviceTask, DeviceUpgrade, JobId, TaskStatus
 from support.exports import CERTIFICATE, UNFINISHED, device, each_suffix, names, scan_of, varied, written
 
 
@@ -62,16 +62,23 @@ async def test_nothing_read_leaves_nothing(tmp_path: Path, suffix: str) -> None:
     assert names(tmp_path) == []
 
 
+@pytest.fixture
+def many_blocks() -> list[list[DeviceUpgrade]]:
+    """Ten blocks of devices; made outside the event loop, which that would block."""
+    return [[device(f"{start}-{number:060}") for number in range(1024)] for start in range(10)]
+
+
 @pytest.mark.parametrize(
     ("suffix", "room", "kept"), [("csv", 250_000, 1024), ("jsonl", 900_000, 1024), ("parquet", 9_000, None)]
 )
-async def test_a_full_disk(tmp_path: Path, suffix: str, room: int, kept: int | None) -> None:
+async def test_a_full_disk(
+    tmp_path: Path, many_blocks: list[list[DeviceUpgrade]], suffix: str, room: int, kept: int | None
+) -> None:
     """The error names the file, the system's reason and the remedy; whole rows stay, a half Parquet file does not."""
-    blocks = [[device(f"{start}-{number:060}") for number in range(1024)] for start in range(10)]
     path = tmp_path / f"fleet.{suffix}"
     path.write_text("the old one", encoding="utf-8")
     with small_files(room), pytest.raises(OtaError) as caught:
-        await export.write(scan_of(*blocks), path, replace=True)
+        await export.write(scan_of(*many_blocks), path, replace=True)
     assert str(caught.value) == f"{path} cannot be written: File too large; free some room, or name a file elsewhere"
     assert isinstance(caught.value.__cause__, OSError)
     assert path.read_text(encoding="utf-8") == "the old one"
@@ -99,7 +106,7 @@ async def test_a_disk_that_is_full_at_the_very_end(
     monkeypatch.setattr("otaclient.export.writing.os.fsync", full)
     with pytest.raises(OtaError, match="No space left on device") as caught:
         await export.write(scan_of([device("a")]), tmp_path / f"fleet.{suffix}")
-    assert caught.value.__notes__ == [f"1 devices so far, kept in {tmp_path}/fleet.{suffix}.part"]
+    assert caught.value.__notes__ == [f"1 device so far, kept in {tmp_path}/fleet.{suffix}.part"]
     assert names(tmp_path) == [f"fleet.{suffix}.part"]
 
 

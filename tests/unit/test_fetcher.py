@@ -150,6 +150,61 @@ def test_concurrency_is_checked_at_once(concurrency: Any) -> None:
         fetch_each([1], double, concurrency=concurrency)
 
 
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (None, "keys is None: give a list"),
+        (5, "keys is 5: give a list"),
+        ("j123", "keys is 'j123', a single text: give a list, such as ['j123']"),
+        (b"j1", "keys is b'j1', a single text: give a list, such as [b'j1']"),
+    ],
+)
+def test_keys_that_cannot_be_meant_are_refused_at_once(keys: Any, said: str) -> None:
+    """Above all a single text, which would be taken apart into letters, each of them a key."""
+    with pytest.raises(InvalidQueryError, match=re.escape(f"fetch_each(): {said}")):
+        fetch_each(keys, double)
+
+
+@pytest.mark.parametrize("call", [None, "get", 3])
+def test_a_call_that_is_none_is_refused_at_once(call: Any) -> None:
+    """Before the block is entered, with what to give instead."""
+    rule = re.escape(f"fetch_each(): call is {call!r}: give an asynchronous function of one key")
+    with pytest.raises(InvalidQueryError, match=rule):
+        fetch_each([1], call)
+
+
+async def test_a_synchronous_call_is_refused_as_a_whole() -> None:
+    """It fails for every key alike: an error of the caller, no outcome of a key."""
+    called: list[int] = []
+    call: Any = called.append
+    with pytest.raises(InvalidQueryError, match="what call returns cannot be awaited: give an asynchronous function"):
+        async with fetch_each(range(1000), call, concurrency=1) as outcomes:
+            async for outcome in outcomes:
+                pytest.fail(f"there is an outcome: {outcome}")
+    assert called == [0]
+
+
+async def test_a_call_may_fail_before_it_can_be_awaited() -> None:
+    """A plain function that returns an awaitable is as good, and its own refusal is the key's outcome."""
+
+    def call(key: int) -> Any:
+        if key == 1:
+            raise NotFoundError("no 1")
+        return double(key)
+
+    async with fetch_each([1, 2], call, concurrency=1) as outcomes:
+        got = {outcome.key: outcome async for outcome in outcomes}
+    assert isinstance(got[1].error, NotFoundError)
+    assert got[2].unwrap() == 4
+
+
+async def test_iterating_without_the_block_says_how() -> None:
+    """As a scan does."""
+    with pytest.raises(InvalidQueryError, match=re.escape("async with otaclient.fetch_each(...) as outcomes")):
+        async for outcome in fetch_each([2], double):  # type: ignore[attr-defined]
+            pytest.fail(f"there is an outcome: {outcome}")
+
+
 def test_outcomes_unwrap() -> None:
     """An outcome gives its value or raises its error."""
     assert Outcome(key=1, value=2).unwrap() == 2

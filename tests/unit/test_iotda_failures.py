@@ -130,7 +130,7 @@ def test_bodies_without_an_error_are_classified_by_status(status: int, kind: typ
     error = failed(status, body, x_request_id="h1").error
     assert type(error) is kind
     assert (error.vendor_code, error.vendor_message, error.request_id) == (None, None, "h1")
-    assert ("(empty)" if not body else "it begins") in error.message
+    assert ("it is empty" if not body else "it begins") in error.message
 
 
 @pytest.mark.parametrize(

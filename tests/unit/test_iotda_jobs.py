@@ -211,3 +211,11 @@ async def test_waiting_groups_failures_by_reason() -> None:
     assert (found.status, found.failed) == (JobStatus.FAILED, 3)
     assert dict(found.failures) == {"Task Conflict": 2, "Out of memory during downloading process": 1}
     assert dict(network.sent[2].query)["task_detail_status"] == "Fail"
+
+
+@pytest.mark.parametrize(
+    ("targets", "said"), [(["d1"], "1 device of job 'a1'"), (["d1", "d2"], "2 devices of job 'a1'")]
+)
+def test_what_is_done_to_devices_counts_them_in_words(targets: list[str], said: str) -> None:
+    """Errors about an unclear outcome begin with it."""
+    assert (act_on_task("p1", "stop", "a1", targets, operation="jobs.cancel_tasks").subject or "").endswith(said)

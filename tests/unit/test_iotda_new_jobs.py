@@ -116,8 +116,9 @@ def scope(**settings: Any) -> dict[str, Any]:
         ({"name": LocalizedText(default="x" * 129)}, "name is 129 characters long"),
         ({"name": LocalizedText(default="a b-c d")}, "with ' ', '-': IoTDA takes Chinese"),
         ({"name": LocalizedText(default="été")}, "with 'é'"),
-        ({"kind": JobKind.VERIFICATION}, "kind is verification"),
+        ({"kind": JobKind.VERIFICATION}, "kind is 'verification'"),
         ({"firmware_ids": ()}, "firmware_ids is empty"),
+        ({"firmware_ids": "abc"}, "firmware_ids is the bare text 'abc': give a tuple"),
         ({"firmware_ids": tuple(f"p{n}" for n in range(11))}, "firmware_ids has 11 entries"),
         ({"firmware_ids": ("a/b",)}, "one of firmware_ids is 'a/b'"),
         ({"firmware_ids": ("a", "a")}, "firmware_ids names 'a' twice"),
@@ -146,7 +147,7 @@ def scope(**settings: Any) -> dict[str, Any]:
         (scope(devices=tuple(f"d{n}" for n in range(30_001))), "scope.devices has 30001 entries"),
         (scope(devices=("a b",)), "one of scope.devices is 'a b'"),
         (scope(devices=("d", "d")), "scope.devices names 'd' twice"),
-        (scope(devices="d1"), "scope.devices is 'd1'"),
+        (scope(devices="d1"), "scope.devices is the bare text 'd1'"),
         (scope(groups=("g/h",)), "one of scope.groups is 'g/h'"),
         (scope(devices=("d",), source_versions=("1",)), "scope.source_versions is given.*packages themselves"),
         (scope(tags={"a": ("b",)}), "scope.tags is given"),
@@ -165,6 +166,13 @@ def test_what_iotda_cannot_do_is_refused(changes: dict[str, Any], words: str) ->
     """One error that names the field, the rule and the remedy."""
     with pytest.raises(InvalidQueryError, match=words):
         fields(**changes)
+
+
+def test_a_wrong_name_is_named_for_those_who_call_it_otherwise() -> None:
+    """The command says ``--name`` by it."""
+    with pytest.raises(InvalidQueryError, match="name is None") as caught:
+        fields(name=None)
+    assert caught.value.names == ("name",)
 
 
 def test_what_is_no_job_at_all() -> None:

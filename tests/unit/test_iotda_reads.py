@@ -175,7 +175,7 @@ def test_devices() -> None:
         (plan_jobs, JobQuery(products=["a"]), "give firmware_ids"),
         (plan_jobs, JobQuery(firmware_versions=["1"]), "give firmware_ids"),
         (plan_jobs, JobQuery(firmware_name_contains="x"), "give firmware_ids"),
-        (plan_jobs, JobQuery(kind="verification"), "kind is verification"),
+        (plan_jobs, JobQuery(kind="verification"), "kind is 'verification'"),
         (plan_jobs, JobQuery(locale="zh_CN", name_contains="x"), "have no translations"),
         (plan_jobs, JobQuery(locale="default"), "nothing to look for"),
         (plan_jobs, JobQuery(owner_id="a/b"), "owner_id"),

@@ -75,8 +75,13 @@ def test_what_is_no_page_is_an_error(body: bytes) -> None:
             read()
         error = caught.value
         assert (error.status, error.operation) == (200, "devices.search")
-        assert error.excerpt
+        assert error.excerpt is not None
+        assert (error.excerpt == "") is (body == b"")
         assert len(error.excerpt) <= 200
+        if not body:
+            assert "not JSON" in str(error)
+            assert ": check endpoint" in str(error)
+            assert str(error).endswith("; the body is empty")
 
 
 @pytest.mark.parametrize("marker", ["zz", 7, MARKER + "0", [MARKER]])

@@ -45,6 +45,16 @@ def test_without_a_reason_there_is_none_in_the_text() -> None:
     assert text.startswith("certified: 1,234,567 devices in 12.35 s\n  6,789 pages")
 
 
+def test_one_of_each_is_told_in_the_singular() -> None:
+    """Numbers and words agree."""
+    ones = {name: 1 for name, value in FACTS.items() if isinstance(value, int | float)}
+    assert str(Certificate(**FACTS | ones | {"reasons": ()})).splitlines() == [
+        "uncertain: 1 device in 1.00 s",
+        "  1 page, 1 request (1 retry, 1 throttle, 1 repair), 1 byte",
+        "  1 row seen again (1 changed), 1 filtered here, 1 bad row",
+    ]
+
+
 def test_a_certificate_as_json_holds_everything() -> None:
     """Indented, so that people can read the file too."""
     text = CERTIFICATE.to_json()

@@ -51,7 +51,7 @@ async def test_settings_are_read_as_ever(ota_enos: Any, monkeypatch: pytest.Monk
             assert (bare.label, (await bare.jobs.get(enos.jobs[0].job_id)).backend) == ("plant", "plant")
         with pytest.raises(ConfigurationError, match="both config and profile are given"):
             await load.open_bare("enos", config=enos.emulator.config(), profile="p").__aenter__()
-        with pytest.raises(ConfigurationError, match="takes a IotdaConfig, not a EnosConfig"):
+        with pytest.raises(ConfigurationError, match="type EnosConfig: the backend 'iotda' takes IotdaConfig"):
             await load.open_bare("iotda", config=enos.emulator.config()).__aenter__()
 
 

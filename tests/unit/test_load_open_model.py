@@ -89,7 +89,7 @@ def test_a_token_that_dies_is_an_attempt_of_its_own() -> None:
     assert all(result.service_seconds < 0.001 for result in results)
     assert served == {"jobs.get": 4, "token.get": 1}
     assert report.tokens.largest_seconds == pytest.approx(0.25)
-    assert "1 requests for access tokens on the way, the longest 250.0 ms" in report.remarks[1]
+    assert "1 request for access tokens on the way, the longest 250.0 ms" in report.remarks[1]
 
 
 # --- how many at once ------------------------------------------------------------------------------------------------

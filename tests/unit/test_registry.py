@@ -89,7 +89,7 @@ def test_contradicting_arguments_are_refused() -> None:
     """A configuration and a profile, or another backend's configuration, cannot both be meant."""
     with pytest.raises(ConfigurationError, match="leave profile out"):
         open_toy("toy", config=ToyConfig(endpoint="x"), profile="plant-7")
-    with pytest.raises(ConfigurationError, match="takes a ToyConfig, not a str"):
+    with pytest.raises(ConfigurationError, match="config is of the type str: the backend 'toy' takes ToyConfig"):
         open_toy("toy", config="https://x")
 
 
@@ -100,6 +100,7 @@ def test_contradicting_arguments_are_refused() -> None:
         ({"retry": None}, "retry is of the type NoneType"),
         ({"limits": 8}, "limits is of the type int: give Limits"),
         ({"transport": {"proxy": "http://p:1"}}, "transport is of the type dict: give TransportOptions"),
+        ({"session": 5}, "session is of the type int: give an aiohttp.ClientSession"),
         ({"on_event": "print"}, "on_event is of the type str: give a function"),
         ({"timeout_seconds": "5"}, "timeout_seconds is '5': it must be above 0"),
     ],

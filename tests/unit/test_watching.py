@@ -1,5 +1,6 @@
 """Following a job, on a clock driven by hand."""
 
+import math
 from typing import Any
 
 import anyio
@@ -92,10 +93,10 @@ async def test_jitter_stays_near_the_interval() -> None:
     assert clock.slept == pytest.approx([8.0, 9.0, 12.0])
 
 
-@pytest.mark.parametrize("interval", [0, -1])
-async def test_an_interval_is_positive(interval: float) -> None:
-    """An interval of nothing would hammer the vendor."""
-    with pytest.raises(InvalidQueryError, match="interval_seconds"):
+@pytest.mark.parametrize("interval", [0, -1, "1", None, True, math.nan, math.inf, -math.inf])
+async def test_an_interval_is_a_positive_number(interval: Any) -> None:
+    """An interval of nothing would hammer the vendor, and one without an end would never look again."""
+    with pytest.raises(InvalidQueryError, match=f"^interval_seconds is {interval!r}: give a number of seconds above 0"):
         await watched(at(0), interval=interval)
 
 
