@@ -114,7 +114,7 @@ SCAN_MUTATIONS: tuple[Mutation, ...] = (
     ),
     changed(
         Rule.VERDICT, _SCAN, "a collected error is still certified",
-        "if self._errors:\n            return", "if False:\n            return",
+        "if self._errors:\n            collected", "if False:\n            collected",
     ),
     changed(
         Rule.VERDICT, _SCAN, "a bad row that was collected is still certified",
