@@ -158,6 +158,17 @@ class JobRepository(Protocol):
         """
         ...
 
+    def check(self, job: NewJob, /, *, idempotency_key: str | None = None, fingerprint: bool = True) -> None:
+        """Refuse what :meth:`create` would refuse of itself: for a form, or before a question. Nothing is sent.
+
+        What only the vendor can know, such as whether there is that firmware, no one has checked after this.
+
+        Raises:
+            InvalidQueryError: The vendor cannot do that; names the field, the rule and the remedy.
+            UnsupportedOperationError: The vendor has no such jobs.
+        """
+        ...
+
     async def start(self, job_id: JobId | str, /) -> None:
         """Start a stopped job, or confirm a held one."""
         ...

@@ -87,6 +87,10 @@ class UnsupportedJobs(_Refusing):
         """Refuse."""
         self._refuse("jobs.create")
 
+    def check(self, job: NewJob, /, *, idempotency_key: str | None = None, fingerprint: bool = True) -> None:
+        """Refuse."""
+        self._refuse("jobs.create")
+
     async def start(self, job_id: JobId | str, /) -> None:
         """Refuse."""
         self._refuse("jobs.start")

@@ -19,7 +19,7 @@ from otaclient_enos.commands import carry_out
 from otaclient_enos.firmware import EnosFirmware
 from otaclient_enos.job_names import fingerprint_in, query_by_fingerprint
 from otaclient_enos.mapping import job_from
-from otaclient_enos.new_jobs import check_target_version
+from otaclient_enos.new_jobs import check_target_version, job_fields
 from otaclient_enos.requests import LARGEST_PAGE_SIZE
 from otaclient_enos.responses import parse_created_job, parse_job
 from otaclient_enos.tasks import COUNTED_IN_ORDER, TaskCounts, counts_of, device_keys_of, progress_from
@@ -90,7 +90,7 @@ class EnosJobs(UnsupportedJobs):
         """
         account = self._account.for_one_call()
         with concerning("jobs.create", account.label):
-            mark = chosen_fingerprint(idempotency_key, NAME, account.organisation.org_id, wanted=fingerprint)
+            mark = self._mark(idempotency_key, wanted=fingerprint)
             request = write_requests.create_job(account.organisation, job, mark)
 
             async def checked_request() -> HttpRequest:
@@ -107,6 +107,16 @@ class EnosJobs(UnsupportedJobs):
                 reads=lambda fingerprint: account.jobs(query_by_fingerprint(fingerprint)),
                 fingerprint_in=fingerprint_in,
             ).create(checked_request, parse_created_job)
+
+    def check(self, job: NewJob, /, *, idempotency_key: str | None = None, fingerprint: bool = True) -> None:
+        """Refuse what :meth:`create` would refuse of itself; nothing is sent.
+
+        Raises:
+            InvalidQueryError: Something in it EnOS cannot do; names the field, the rule and the remedy.
+            UnsupportedOperationError: It is to wait for a confirmation, which EnOS does not know.
+        """
+        with concerning("jobs.create", self._account.label):
+            job_fields(job, self._mark(idempotency_key, wanted=fingerprint))
 
     async def start(self, job_id: JobId | str, /) -> None:
         """Start a stopped job.
@@ -248,6 +258,9 @@ class EnosJobs(UnsupportedJobs):
             InvalidQueryError: The identifier cannot be right; nothing was sent.
         """
         return await self._account.wait(self, job_id, timeout_seconds=timeout_seconds)
+
+    def _mark(self, idempotency_key: str | None, *, wanted: bool) -> str | None:
+        return chosen_fingerprint(idempotency_key, NAME, self._account.organisation.org_id, wanted=wanted)
 
     async def _counts(self, job_id: JobId) -> TaskCounts:
         """Return how many tasks are in which status: of a small job by reading them, of a large one by their totals."""

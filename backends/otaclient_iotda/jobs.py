@@ -103,16 +103,8 @@ class IotdaJobs(UnsupportedJobs):
         """
         account = self._account.for_one_call()
         with concerning("jobs.create", account.label):
-            mark = chosen_fingerprint(idempotency_key, NAME, account.project_id, wanted=fingerprint)
-            fields = job_fields(
-                job,
-                app_id=account.app_id,
-                now=account.session.clock.now(),
-                fingerprint=mark,
-                firmware_kind=firmware_kind,
-                gateway_mode=gateway_mode,
-                extra_info=extra_info,
-            )
+            mark = self._mark(idempotency_key, wanted=fingerprint)
+            fields = self._fields(job, mark, firmware_kind, gateway_mode=gateway_mode, extra_info=extra_info)
 
             async def request() -> HttpRequest:
                 kind = firmware_kind or await _kind_for(account, job, gateway_mode=gateway_mode)
@@ -126,6 +118,28 @@ class IotdaJobs(UnsupportedJobs):
                 reads=lambda _: account.jobs(JobQuery()),
                 fingerprint_in=fingerprint_in,
             ).create(request, parse_created_task)
+
+    def check(
+        self,
+        job: NewJob,
+        /,
+        *,
+        idempotency_key: str | None = None,
+        fingerprint: bool = True,
+        firmware_kind: FirmwareKind | None = None,
+        gateway_mode: bool = False,
+        extra_info: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Refuse what :meth:`create` would refuse of itself, now; nothing is sent.
+
+        Whether the packages suit each other is not known without reading them.
+
+        Raises:
+            InvalidQueryError: Something in it IoTDA cannot do; names the field, the rule and the remedy.
+        """
+        with concerning("jobs.create", self._account.label):
+            mark = self._mark(idempotency_key, wanted=fingerprint)
+            self._fields(job, mark, firmware_kind, gateway_mode=gateway_mode, extra_info=extra_info)
 
     async def start(self, job_id: JobId | str, /) -> None:
         """Confirm a held job, on all its devices.
@@ -254,6 +268,18 @@ class IotdaJobs(UnsupportedJobs):
             InvalidQueryError: The identifier cannot be right; nothing was sent.
         """
         return await self._account.wait(self, job_id, timeout_seconds=timeout_seconds)
+
+    def _mark(self, idempotency_key: str | None, *, wanted: bool) -> str | None:
+        return chosen_fingerprint(idempotency_key, NAME, self._account.project_id, wanted=wanted)
+
+    def _fields(
+        self, job: NewJob, fingerprint: str | None, firmware_kind: FirmwareKind | None, **extensions: Any
+    ) -> dict[str, Any]:
+        account = self._account
+        now = account.session.clock.now()
+        return job_fields(
+            job, app_id=account.app_id, now=now, fingerprint=fingerprint, firmware_kind=firmware_kind, **extensions
+        )
 
     async def _on_all(self, deed: Deed, job_id: str, *, operation: str) -> None:
         outcomes = await act(self._account, deed, job_id, None, operation=operation)

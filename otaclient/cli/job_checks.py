@@ -1,6 +1,6 @@
 """What no vendor can make of a new job: found out before anything is asked of a backend, or of whoever types.
 
-What one vendor alone refuses, such as a time that is too long for it, its backend says.
+What one vendor alone refuses, such as a time that is too long for it, its backend says: ``jobs.check``.
 """
 
 from collections.abc import Iterator

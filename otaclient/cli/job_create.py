@@ -70,6 +70,7 @@ async def create_job(
         require(client, Capability.JOBS_CREATE)
         if job.hold:
             require(client, Capability.JOBS_HOLD, instead="its jobs cannot wait for a start; leave --hold out")
+        client.jobs.check(job, idempotency_key=idempotency_key, fingerprint=fingerprint)
         await _show(client, job)
         await confirm("Create it?", yes=yes)
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import attrs
 import pytest
 
-from otaclient.errors import NotFoundError, OtaError, PayloadError
+from otaclient.errors import InvalidQueryError, NotFoundError, OtaError, PayloadError
 from otaclient.events import Listener
 from otaclient.models import (
     DeviceId,
@@ -188,6 +188,11 @@ class FakeJobs(UnsupportedJobs):
         """Note it."""
         self._world.asked("jobs.create", job, idempotency_key)
         return JobId("new-job")
+
+    def check(self, job: NewJob, /, *, idempotency_key: str | None = None, fingerprint: bool = True) -> None:
+        """Refuse more than a thousand at once."""
+        if (job.policy.max_concurrency or 0) > 1000:
+            raise InvalidQueryError("policy.max_concurrency is more than 1000: give less")
 
     async def start(self, job_id: JobId | str, /) -> None:
         """Note it."""

@@ -146,6 +146,12 @@ def test_create_refuses_what_no_vendor_can_do_before_it_asks_anybody(
     assert world.calls == []
 
 
+def test_create_refuses_what_this_vendor_cannot_do_before_it_asks_anybody(run: Run, world: World) -> None:
+    """The backend knows, and sends nothing for it: no look at the firmware, no plan."""
+    run(*CREATE, "--device", "d1", "--max-concurrency", "1001", "--yes").refused(2, "more than 1000")
+    assert world.calls == [("aclose",)]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

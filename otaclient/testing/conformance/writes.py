@@ -1,12 +1,14 @@
 """What every backend promises of the jobs that it creates, stops and deletes."""
 
 from contextlib import AbstractAsyncContextManager
-from typing import Final
+from typing import Any, Final
 
+import attrs
 import pytest
 
 from otaclient import (
     Capability,
+    InvalidQueryError,
     JobQuery,
     JobStatus,
     NewJob,
@@ -16,7 +18,7 @@ from otaclient import (
     RetryPolicy,
 )
 from otaclient.emulator.faults import AnswerWith, CutBody, DropConnection, Fault
-from otaclient.models import JobId
+from otaclient.models import JobId, JobScope
 from otaclient.testing.clock import HandClock
 from otaclient.testing.conformance.suite import ServedSuite
 from otaclient.testing.service import Service, emulator_of, serve
@@ -98,6 +100,28 @@ class WritePromises(ServedSuite):
             assert (again, len(service.jobs) - before) == (first, 1)
             other = await create(new, idempotency_key="rollout 8")
             assert (other != first, len(service.jobs) - before) == (True, 2)
+
+    async def test_what_a_job_cannot_be_is_known_before_anything_is_sent(self) -> None:
+        """By ``check``, which finds no fault in what can be created, and by ``create``, in the same words."""
+        async with self.live_service() as service:
+            self.needs(service, Capability.JOBS_CREATE)
+            jobs = service.backend.jobs
+            new = await self.new_job(service)
+            sent = service.emulator.served.total()
+            jobs.check(new, idempotency_key="rollout 7")
+            wrong: list[tuple[NewJob, dict[str, Any]]] = [
+                (attrs.evolve(new, firmware_ids=()), {}),
+                (attrs.evolve(new, scope=JobScope()), {}),
+                (new, {"idempotency_key": " "}),
+                (new, {"idempotency_key": "rollout 7", "fingerprint": False}),
+            ]
+            for job, options in wrong:
+                with pytest.raises(InvalidQueryError) as checked:
+                    jobs.check(job, **options)
+                with pytest.raises(InvalidQueryError) as refused:
+                    await jobs.create(job, **options)
+                assert str(checked.value) == str(refused.value)
+            assert service.emulator.served.total() == sent
 
     @pytest.mark.parametrize("fault", _FAULTS)
     async def test_a_job_that_was_stopped_is_so(self, fault: str) -> None:
