@@ -117,8 +117,16 @@ async def test_first_wants_a_number(wrong: Any) -> None:
 @pytest.mark.parametrize("wrong", [-1, "5", 1.5, None])
 async def test_collect_wants_a_number_that_it_can_reach(wrong: Any) -> None:
     """Otherwise a whole fleet would be kept in memory."""
-    with pytest.raises(InvalidQueryError, match="max_items is .*: give a whole number, at least 0"):
+    message = f"devices.search: max_items is {wrong!r}: give a whole number, at least 0"
+    with pytest.raises(InvalidQueryError, match=whole(message)):
         await paged(ListSource(range(5))).collect(wrong)
+
+
+async def test_collect_of_nothing_says_that_there_is_nothing() -> None:
+    """``collect(0)`` is a way to be told when something is there."""
+    assert await paged(ListSource([])).collect(0) == ()
+    with pytest.raises(InvalidQueryError, match="there are more than max_items=0"):
+        await paged(ListSource(range(1))).collect(0)
 
 
 async def test_collect_refuses_to_cut_off() -> None:
@@ -150,6 +158,7 @@ async def test_settled_waits_first() -> None:
 
     listing = paged(source, settle=settle)
     assert [page async for page in listing.pages()]
+    assert len(await listing.collect(3)) == 3
     assert waited == []
     source.asked.clear()
     assert [page async for page in listing.pages(settled=True)]
