@@ -113,6 +113,7 @@ def test_counts_that_rise_or_are_beyond_all_are_made_to_fall() -> None:
 def test_a_listing_of_one_instant_is_one_part() -> None:
     """There is nothing to count."""
     assert look(search(1000, parts=2, seconds=1)) == []
+    assert look(search(1000, parts=2, seconds=0)) == []
     assert search(1000, parts=2, seconds=0).slices() == [Slice(None, None, 1000)]
     assert look(search(1000, parts=2, seconds=2)) == [1]
     assert look(search(1000, parts=1)) == []
