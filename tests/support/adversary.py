@@ -6,7 +6,11 @@ throughout.
 
 import heapq
 import random
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable
+from itertools import accumulate
+from operator import itemgetter
 from typing import Any
 
 import attrs
@@ -19,6 +23,7 @@ from otaclient.transport.http import HttpResponse
 _BODY: Any = HttpResponse(status=200)
 _SPACE = 2**60
 """Room for rows that join between two others."""
+_ORDER: Any = itemgetter(0)
 
 
 @attrs.define(kw_only=True)
@@ -53,7 +58,7 @@ class Vendor:
         self._bursts = sorted(drift.bursts)
         self._low, self._high = -_SPACE, rows * _SPACE
         self._changes = (self._leave, self._join, self._rejoin, self._jump)
-        self._rates = (drift.leave, drift.join, drift.rejoin, drift.jump)
+        self._rates = list(accumulate((drift.leave, drift.join, drift.rejoin, drift.jump)))
 
     def read(self, start: int, size: int, time: float) -> tuple[list[int], int]:
         """Return the rows of a window and the total, as they are at a time."""
@@ -63,21 +68,14 @@ class Vendor:
 
     def place_of(self, order: int) -> int:
         """Return how many rows lie before an order value or at it."""
-        low, high = 0, len(self.rows)
-        while low < high:
-            middle = (low + high) // 2
-            if self.rows[middle][0] <= order:
-                low = middle + 1
-            else:
-                high = middle
-        return low
+        return bisect_right(self.rows, order, key=_ORDER)
 
     def order_at(self, place: int) -> int:
         """Return the order value of the row at a place."""
         return self.rows[place][0]
 
     def _advance(self, time: float) -> None:
-        rate = sum(self._rates)
+        rate = self._rates[-1]
         while True:
             step = self._rng.expovariate(rate) if rate else float("inf")
             if self._bursts and self._bursts[0][0] <= min(time, self.time + step):
@@ -88,7 +86,7 @@ class Vendor:
             if self.time + step > time:
                 break
             self.time += step
-            self._rng.choices(self._changes, self._rates)[0]()
+            self._rng.choices(self._changes, cum_weights=self._rates)[0]()
         self.time = max(self.time, time)
 
     def _leave(self) -> None:
@@ -114,26 +112,40 @@ class Vendor:
     def _insert(self, where: str, number: int) -> None:
         ends = {"head": 0, "tail": len(self.rows)}
         place = ends[where] if where in ends else self._rng.randrange(len(self.rows) + 1)
-        if place == 0:
-            order = self._low = min(self._low, self.rows[0][0] if self.rows else self._low) - _SPACE
-        elif place == len(self.rows):
-            order = self._high = max(self._high, self.rows[-1][0]) + _SPACE
-        else:
-            before, behind = self.rows[place - 1][0], self.rows[place][0]
-            if behind - before < 3:
-                return  # no room is left between these two
-            order = self._rng.randrange(before + 1, behind)
-        self.rows.insert(place, (order, number))
+        for order in self._orders_at(place, 1):
+            self.rows.insert(place, (order, number))
 
     def _burst(self, what: str, share: float) -> None:
         count = int(len(self.rows) * share)
         if what == "shrink":
-            for _ in range(count):
-                self._leave()
+            gone = self._rng.sample(self.rows, min(count, len(self.rows)))
+            self.always.difference_update(number for _, number in gone)
+            self.rows = sorted(set(self.rows).difference(gone))
+            self._gone += gone
             return
-        for _ in range(count):
-            self._insert(what.removeprefix("grow "), self._next)
-            self._next += 1
+        # All at once: thousands of rows, one after the other, would take most of the time of all scans.
+        numbers = range(self._next, self._next + count)
+        self._next += count
+        self.rows = sorted([*self.rows, *zip(self._orders(what.removeprefix("grow "), count), numbers, strict=False)])
+
+    def _orders(self, where: str, count: int) -> list[int]:
+        """Return the order values of so many rows that join; of fewer, where no room is left between two."""
+        if where == "any":
+            places = Counter(self._rng.choices(range(len(self.rows) + 1), k=count)) if count else {}
+            return [order for place, rows in places.items() for order in self._orders_at(place, rows)]
+        return self._orders_at(0 if where == "head" else len(self.rows), count)
+
+    def _orders_at(self, place: int, count: int) -> list[int]:
+        if place == 0:
+            self._low = min(self._low, self.rows[0][0] if self.rows else self._low) - count * _SPACE
+            return [self._low + number * _SPACE for number in range(count)]
+        if place == len(self.rows):
+            self._high = max(self._high, self.rows[-1][0]) + count * _SPACE
+            return [self._high - number * _SPACE for number in range(count)]
+        before, behind = self.rows[place - 1][0], self.rows[place][0]
+        if behind - before <= 2 * count:
+            return []
+        return list({self._rng.randrange(before + 1, behind) for _ in range(count)})
 
 
 @attrs.frozen(kw_only=True)
