@@ -6,6 +6,7 @@ Versions spread as in a real fleet: a head of new ones, a long tail, and a few s
 import hashlib
 from array import array
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Final
 
 import attrs
@@ -137,7 +138,7 @@ def _firmware_record(noise: Noise, release: _Release, position: int, created_at_
     product, kind, version = release.product, release.kind, release.version
     firmware_id = draw_identifier(noise, "firmware", position, created_at_ms // 1000)
     size_bytes = 1024 + noise.number(f"firmware/{position}/size", 64 * 1024)
-    content = firmware_content(firmware_id, size_bytes)
+    md5, sha256 = _digests(firmware_id, size_bytes)
     verification_required = position % 3 == 0
     earlier = product.firmware_versions[max(release.step - 4, 0) : release.step]
     return FirmwareRecord(
@@ -150,8 +151,8 @@ def _firmware_record(noise: Noise, release: _Release, position: int, created_at_
         description=None if position % 4 == 1 else f"Release {version} of the {product.name} {kind}",
         file_name=f"{product.key_prefix}-{kind}-{version}.{('bin', 'zip', 'tar', 'gz')[position % 4]}",
         size_bytes=size_bytes,
-        md5=hashlib.md5(content, usedforsecurity=False).hexdigest(),
-        sha256=hashlib.sha256(content).hexdigest(),
+        md5=md5,
+        sha256=sha256,
         created_at_ms=created_at_ms,
         product_shown=position % 7 != 5,
         verification_required=verification_required,
@@ -163,6 +164,13 @@ def _firmware_record(noise: Noise, release: _Release, position: int, created_at_
         custom_info='{"reboot": true}' if position % 5 == 2 else None,
         module_name=_MODULE_NAMES[release.step % len(_MODULE_NAMES)] if kind is FirmwareKind.MODULE else None,
     )
+
+
+# Test suites make thousands of fleets from one seed, and what takes longest in a small one is its firmware's bytes.
+@lru_cache(maxsize=4096)
+def _digests(firmware_id: str, size_bytes: int) -> tuple[str, str]:
+    content = firmware_content(firmware_id, size_bytes)
+    return hashlib.md5(content, usedforsecurity=False).hexdigest(), hashlib.sha256(content).hexdigest()
 
 
 def _translations(product: Product, position: int, text: str) -> dict[str, str]:
