@@ -131,8 +131,8 @@ class RangedWalk:
     @property
     def finished(self) -> bool:
         """Whether nothing more will be read."""
-        waiting = self._counts or self._whole.walk.next_arrived() is not None
-        return self._search is None and not waiting and all(part.walk.finished for part in self._parts)
+        # The counts, and the read that led to the search, are judged before any read of a range: see next_arrived.
+        return self._search is None and all(part.walk.finished for part in self._parts)
 
     def ready(self) -> Ticket | None:
         """Return the next read that may begin now; the range with most left to read goes first."""

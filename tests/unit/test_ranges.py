@@ -66,6 +66,14 @@ def cut(
 
 
 @pytest.mark.parametrize(
+    ("rows", "counts"), [(10_000, 20), (34_000, 20), (35_000, 21), (100_000, 60), (1_000_000, 600)]
+)
+def test_the_search_for_cuts_is_cheap(rows: int, counts: int) -> None:
+    """Three in a hundred of the reads at most, or twenty where that is more."""
+    assert ranges.Split(largest_page=50, concurrency=32, reads_at_once=11).most_counts(rows) == counts
+
+
+@pytest.mark.parametrize(
     ("kind", "most", "counts"), [("uniform", 1.1, 24), ("bursts", 1.2, 60), ("young", 1.1, 60), ("one hour", 5.0, 60)]
 )
 @pytest.mark.parametrize("seed", range(6))
