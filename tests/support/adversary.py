@@ -190,8 +190,8 @@ def drive(
             assert number < most, "a scan must end"
             heapq.heappush(events, (now + answer / 2, number, "snapshot", ticket))
             heapq.heappush(events, (now + answer, number, "answer", ticket))
-        assert events or walk.finished, "a walk that is not finished has something to read"
         if not events:
+            assert walk.finished, "a walk that is not finished has something to read"
             break
         now, _, kind, ticket = heapq.heappop(events)
         if kind == "snapshot":

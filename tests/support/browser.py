@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import pytest
@@ -114,6 +114,20 @@ class Browser:
         return base64.b64decode(done["data"])
 
 
+_OPTIONS: Final = (
+    "--headless=new",
+    "--remote-debugging-pipe",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-extensions",
+    "--no-first-run",
+    "--hide-scrollbars",
+)
+
+
 @asynccontextmanager
 async def browser(profile: Path) -> AsyncIterator[Browser]:
     """Run the browser with a profile of its own."""
@@ -126,16 +140,7 @@ async def browser(profile: Path) -> AsyncIterator[Browser]:
         str(theirs_in),
         str(theirs_out),
         browser_path(),
-        "--headless=new",
-        "--remote-debugging-pipe",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-extensions",
-        "--no-first-run",
-        "--hide-scrollbars",
+        *_OPTIONS,
         f"--user-data-dir={profile}",
         "about:blank",
         pass_fds=(theirs_in, theirs_out),
