@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -34,6 +35,8 @@ ENOUGH: Final = 0.9
 # what took longer is tried once more here, with a limit of the processor's time.
 _FOUND: Final = frozenset({1, 3})
 _MOST_BYTES: Final = 1 << 30
+# How much longer than its processor time a trial may take on a busy machine.
+_MOST_WAITING: Final = 10
 _TOOL: Final = Path(sys.executable).with_name("mutmut")
 _PYTEST: Final = ("--hypothesis-seed=0", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov")
 
@@ -186,8 +189,7 @@ def status_of_tests(tests: list[str], *, seconds: int, write_bytecode: bool = Fa
     """Return how the tests ended in a process that has imported nothing of the project yet."""
     child = os.fork()
     if child:
-        _, status = os.waitpid(child, 0)
-        return os.waitstatus_to_exitcode(status)
+        return _status_of(child, most_seconds=_MOST_WAITING * seconds)
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     sys.dont_write_bytecode = not write_bytecode
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -197,6 +199,18 @@ def status_of_tests(tests: list[str], *, seconds: int, write_bytecode: bool = Fa
 
     # A plugin that the parent has imported cannot have its asserts rewritten; it has none that matter here.
     os._exit(int(pytest.main(["-x", "-q", "-W", "ignore:Module already imported", *_PYTEST, *tests])))
+
+
+def _status_of(child: int, *, most_seconds: float) -> int:
+    """Return how a process ended; what has not by then waits for ever, as some faulty code does, and is ended."""
+    began = time.monotonic()
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() - began > most_seconds:
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.02)
 
 
 def found_by(tests: Tests, path: str) -> tuple[int, int]:
