@@ -195,12 +195,18 @@ class ControlDesk:
 
 async def _document(request: web.Request) -> Any:
     body = await request.read()
-    if "toml" not in request.content_type:
-        return document_from_json(body)
+    if "toml" in request.content_type:
+        try:
+            return document_from_toml(body.decode())
+        except UnicodeDecodeError as error:
+            raise not_utf8(error) from None
     try:
-        return document_from_toml(body.decode())
-    except UnicodeDecodeError as error:
-        raise not_utf8(error) from None
+        return document_from_json(body)
+    except DocumentError as error:
+        found, remedy = error.found, "mend it at that place, or say Content-Type: application/toml if it is TOML"
+        if not body.strip():
+            found, remedy = "is empty", "send some"
+        raise DocumentError(key=error.key, found=found, rule=error.rule, remedy=remedy) from None
 
 
 def _listed() -> dict[str, Mapping[str, str]]:

@@ -14,6 +14,7 @@ import attrs
 from otaclient.emulator.clock import Clock
 from otaclient.emulator.devices import ABSENT
 from otaclient.emulator.fleet import Fleet
+from otaclient.emulator.masks import column
 from otaclient.emulator.records import OPEN_STATES, TASK_STATUSES, JobRecord
 from otaclient.emulator.remarks import (
     CANCELLED_BY_USER,
@@ -47,8 +48,7 @@ _Step = Callable[[Run, int, int], None]
 
 def positions_in(job: JobRecord, *states: int) -> list[int]:
     """Return the positions of a job's tasks that are in these states now."""
-    wanted = bytes(byte in states for byte in range(256))
-    return list(compress(range(len(job.targets)), job.task_states.translate(wanted)))
+    return list(compress(range(len(job.targets)), column(job.task_states, states)))
 
 
 class Course:

@@ -360,9 +360,10 @@ def check_operation(pattern: str, known: Sequence[str], key: str) -> None:
         DocumentError: It fits none.
     """
     if not any(first_match(operation, [pattern]) for operation in known):
+        families = dict.fromkeys(f"{operation.partition('.')[0]}.*" for operation in known if "." in operation)
         raise DocumentError(
             key=key,
             found=f'is "{pattern}"',
             rule=f"it must fit an operation of this emulator: {', '.join(known)}",
-            remedy=suggestion(pattern, known).replace("leave it out", "a pattern such as *"),
+            remedy=suggestion(pattern, [*known, *families]).replace("leave it out", "a pattern such as *"),
         )

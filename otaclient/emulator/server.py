@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypedDict
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from otaclient.emulator.clock import Clock, SystemClock
@@ -20,9 +21,22 @@ from otaclient.emulator.vendor import EmulatedVendor
 __all__ = ["EmulatorOptions", "EmulatorServer"]
 
 _logger = logging.getLogger(__name__)
+_http_logger = logging.getLogger(f"{__name__}.http")
 
 _SHUTDOWN_SECONDS: Final = 0.2
-_LARGEST_REQUEST_BYTES: Final = 16 * 1024 * 1024
+# Of a request's first line, and of each of its headers: identity services make tokens of several kilobytes.
+_LARGEST_LINE_BYTES: Final = 64 * 1024
+
+
+def _without_bytes(record: logging.LogRecord) -> bool:
+    """Let a request that is no HTTP be told in one line: where it breaks off, there may be a token."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        record.msg, record.exc_info = f"{record.msg}: {type(error).__name__}, answered {error.code}", None
+    return True
+
+
+_http_logger.addFilter(_without_bytes)
 
 
 class EmulatorOptions(TypedDict, total=False):
@@ -129,7 +143,7 @@ class EmulatorServer(EmulatedVendor):
         if self.control:
             self.traffic()
             middlewares.insert(0, ControlDesk(self).middleware)
-        application = web.Application(middlewares=middlewares, client_max_size=_LARGEST_REQUEST_BYTES)
+        application = web.Application(middlewares=middlewares, client_max_size=self.largest_request_bytes)
         application.add_routes(self.routes())
         if not isinstance(self.clock, SystemClock):  # else the server's own date is the right one
             application.on_response_prepare.append(self._date)
@@ -142,7 +156,15 @@ class EmulatorServer(EmulatedVendor):
             OSError: The address cannot be bound.
         """
         # aiohttp sends the head and the body of such an answer together, and asyncio sets TCP_NODELAY.
-        runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        runner = web.AppRunner(
+            self.application(),
+            access_log=None,
+            logger=_http_logger,
+            shutdown_timeout=_SHUTDOWN_SECONDS,
+            max_line_size=_LARGEST_LINE_BYTES,
+            max_field_size=_LARGEST_LINE_BYTES,
+            auto_decompress=False,  # signatures cover the bytes as they came
+        )
         await runner.setup()
         try:
             site = web.TCPSite(runner, self.host, self._requested_port, backlog=1024)

@@ -153,8 +153,9 @@ class Shape(ABC):
         )
 
     def remedy(self, name: str) -> str:
-        """Return what to write."""
-        return f"write {name} = {literal(self.example)}, for example"
+        """Return what to write; without a name, for a whole document in JSON, as no other has none."""
+        example = f"{name} = {literal(self.example)}" if name else json.dumps(self.example, ensure_ascii=False)
+        return f"write {example}, for example"
 
 
 @attrs.frozen(kw_only=True)

@@ -41,6 +41,8 @@ class EmulatedVendor(Answering, ABC):
     """What :meth:`operation` may return: a fault plan that names anything else is refused."""
     job_plan: ClassVar[JobPlan] = JobPlan()
     """How long the devices of jobs take, and which of them fail, unless an emulator is told."""
+    largest_request_bytes: ClassVar[int] = 16 * 1024 * 1024
+    """How large a body the vendor's gateway lets through; what an operation streams counts for itself."""
 
     def __init__(
         self,

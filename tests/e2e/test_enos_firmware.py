@@ -22,7 +22,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 @pytest.fixture
 async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     """A service with the options that the test names, and a client."""
-    async for opened in open_site(**getattr(request, "param", {})):
+    async with open_site(**getattr(request, "param", {})) as opened:
         yield opened
 
 

@@ -27,13 +27,14 @@ from otaclient.models import (
     Verification,
 )
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, JobQuery
-from support.enos_site import FLEET, NAME, Site, open_site
+from support.enos_site import NAME, Site, open_site
+from support.site import FLEET
 
 
 @pytest.fixture
 async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     """A service with the options that the test names, and a client."""
-    async for opened in open_site(**getattr(request, "param", {})):
+    async with open_site(**getattr(request, "param", {})) as opened:
         yield opened
 
 
@@ -179,7 +180,7 @@ policies = st.builds(
 @given(scopes, policies, st.dictionaries(st.sampled_from(["zh_CN", "en_US"]), words))
 async def test_a_job_survives_create_and_get(scope: JobScope, policy: JobPolicy, translations: dict[str, str]) -> None:
     """Wherever the service shows it, what comes back is what was given."""
-    async for site in open_site():
+    async with open_site() as site:
         name = LocalizedText(default="job", translations=translations)
         new = NewJob(name=name, firmware_ids=(await site.upload(),), scope=scope, policy=policy)
         job_id = await site.enos.jobs.create(new)

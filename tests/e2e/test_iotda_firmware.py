@@ -17,7 +17,7 @@ DIGEST = "0d6afb7e939f0936f40afdc759b5a354ea5427ec250a47e7b904ab1ea800a01d"
 @pytest.fixture
 async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     """A service with the options that the test names, and a client."""
-    async for opened in open_site(**getattr(request, "param", {})):
+    async with open_site(**getattr(request, "param", {})) as opened:
         yield opened
 
 

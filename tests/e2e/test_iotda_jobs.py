@@ -26,7 +26,8 @@ from otaclient.models import (
 )
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, JobQuery
 from otaclient_iotda import TargetsRefusedError
-from support.iotda_site import FLEET, Site, open_site
+from support.iotda_site import Site, open_site
+from support.site import FLEET
 
 SELECT = "select * from device"
 COUNT = "select count(*) from device"
@@ -35,7 +36,7 @@ COUNT = "select count(*) from device"
 @pytest.fixture
 async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     """A service with the options that the test names, and a client."""
-    async for opened in open_site(**getattr(request, "param", {})):
+    async with open_site(**getattr(request, "param", {})) as opened:
         yield opened
 
 
@@ -280,7 +281,7 @@ async def test_a_job_survives_create_and_get(
     extra_info: dict[str, Any] | None,
 ) -> None:
     """Wherever the service shows it, what comes back is what was given."""
-    async for site in open_site():
+    async with open_site() as site:
         start = None if delay is None else site.clock.now().replace(microsecond=0) + timedelta(seconds=delay)
         schedule = None if start is None else JobSchedule(start_at=start)
         policy = JobPolicy(retry=retry, hold=hold, schedule=schedule)

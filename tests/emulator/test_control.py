@@ -202,7 +202,7 @@ async def test_tokens_expire_on_demand(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b"", {"message": "the body cannot be read: Expecting value: line 1 column 1 (char 0); it must be JSON: mend"}),
+        (b"", {"message": "the body is empty; it must be JSON: send some"}),
         (b"{", {"rule": "it must be JSON"}),
         (b"\xff\xfe\xfa", {"rule": "it must be JSON"}),
         (b"[" * 100_000, {"found": "cannot be read: it is nested too deeply"}),
@@ -250,6 +250,27 @@ async def test_a_wrong_fault_is_refused_and_changes_nothing(desk: Desk) -> None:
         status, answer = await desk.ask("POST", "/faults", fault)
         assert (status, answer["error"]["key"]) == (400, key)
     assert len(desk.emulator.fault_plan.faults) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "remedy"),
+    [
+        (
+            "PUT",
+            "/fault-plan",
+            b"version = 1",
+            "mend it at that place, or say Content-Type: application/toml if it is ",
+        ),
+        ("POST", "/faults", b'[{"kind": "drop"}]', 'write {"kind": "drop", "share": 0.01}, for example'),
+    ],
+)
+async def test_a_body_of_another_kind_gets_its_own_remedy(
+    desk: Desk, method: str, path: str, body: bytes, remedy: str
+) -> None:
+    """TOML that is not said to be any, and a list of faults, are told what to send; in JSON, as they came."""
+    status, answer = await desk.ask(method, path, body)
+    assert (status, answer["error"]["key"]) == (400, "")
+    assert answer["error"]["remedy"].startswith(remedy)
 
 
 async def test_toml_that_is_none_is_refused(desk: Desk) -> None:

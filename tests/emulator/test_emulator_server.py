@@ -105,6 +105,38 @@ async def test_a_body_beyond_the_limit_gets_the_vendors_words(client: aiohttp.Cl
         assert (response.status, await response.json()) == (413, {"tiny": "no route"})
 
 
+async def test_a_token_of_many_kilobytes_arrives(client: aiohttp.ClientSession) -> None:
+    """A header, and the first line, may be far longer than aiohttp's own limit of 8 KiB."""
+    async with client.get("/small", headers={"X-Auth-Token": "x" * 60_000}, params={"x": "y" * 60_000}) as response:
+        assert response.status == 200
+
+
+async def test_what_is_no_http_is_told_in_one_line(emulator: TinyEmulator, caplog: pytest.LogCaptureFixture) -> None:
+    """Without what came: it may hold a token."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", emulator.port)
+    with caplog.at_level(logging.ERROR):
+        writer.write(b"GET /small HTTP/1.1\r\nHost: x\r\nX-Auth-Token: geh\0eim\r\n\r\n")
+        assert (await reader.readline()).split()[1] == b"400"
+    writer.close()
+    await writer.wait_closed()
+    (record,) = caplog.records
+    assert record.getMessage() == "Error handling request from 127.0.0.1: BadHttpMessage, answered 400"
+    assert "geh" not in caplog.text
+
+
+def test_other_faults_of_the_server_keep_their_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    """Only what a client sent wrongly is cut short."""
+    logging.getLogger("otaclient.emulator.server.http").error("broken", exc_info=ValueError("inside"))
+    assert "ValueError: inside" in caplog.text
+
+
+@pytest.mark.parametrize("body", [gzip.compress(b"{}"), b"no gzip at all"])
+async def test_a_compressed_body_stays_as_it_came(client: aiohttp.ClientSession, body: bytes) -> None:
+    """A gateway checks the signature of what was sent; nothing is decompressed, and nothing can fail at it."""
+    async with client.post("/large", data=body, headers={"Content-Encoding": "gzip"}) as response:
+        assert (response.status, await response.read()) == (200, body)
+
+
 async def test_an_unforeseen_error_is_the_vendors_internal_error(
     client: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
 ) -> None:

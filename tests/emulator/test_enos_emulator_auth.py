@@ -201,7 +201,7 @@ async def test_a_wrong_token_request_gets_its_number(stranger: Caller, changes: 
     assert answer["data"] is None
 
 
-@pytest.mark.parametrize("body", [b"", b"not json", b"[1]", b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"not json", b"[1]", b"\xff", b"[" * 100_000])
 async def test_what_is_no_token_request_misses_its_members(stranger: Caller, body: bytes) -> None:
     """A body that is no JSON object is answered like one without members."""
     url = f"{stranger.emulator.url}/apim-token-service/v2.0/token/get"

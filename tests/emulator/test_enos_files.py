@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 
 import aiohttp
 import pytest
@@ -13,12 +13,6 @@ from support.enos import ORG
 from support.enos_writes import CONTENT, FLEET, Client, opened
 
 FILES = "/connect-service/v2.1/files"
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[Client]:
-    async for each in opened():
-        yield each
 
 
 class Download:
@@ -92,7 +86,7 @@ def test_odd_ranges(size: int, header: str | None, part: Part | None) -> None:
 
 async def test_ranges_can_be_switched_off() -> None:
     """Then every answer is the whole file."""
-    async for client in opened(files_know_ranges=False):
+    async with opened(files_know_ranges=False) as client:
         status, headers, body = await Download(client, client.record(await client.new_firmware())).get(
             range_="bytes=5-"
         )
@@ -148,5 +142,5 @@ async def test_a_download_needs_a_live_token(client: Client) -> None:
 
 async def test_a_device_need_not_be_named_where_that_is_switched_off() -> None:
     """The documentation demands one; services may not."""
-    async for client in opened(files_need_device=False):
+    async with opened(files_need_device=False) as client:
         assert (await Download(client, FLEET.firmware[0]).get(assetId=None))[0] == 200

@@ -16,14 +16,7 @@ from otaclient.models import LocalizedText
 from otaclient_enos.emulator import firmware
 from otaclient_enos.emulator.auth import signature_of
 from support.enos import FIRMWARES, JOBS, ORG
-from support.enos_writes import CONTENT, FLEET, METADATA, PRODUCT, Client, opened, parts_of, shown
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[Client]:
-    async for each in opened():
-        yield each
-
+from support.enos_writes import CONTENT, FLEET, METADATA, PRODUCT, Client, parts_of, shown
 
 # --- creating firmware -----------------------------------------------------------------------------------------------
 
@@ -89,14 +82,15 @@ async def test_firmware_may_be_for_no_product_and_say_more_or_less(client: Clien
     ("changes", "message"),
     [
         ({"name": None}, "metadataname: name is missing"),
-        ({"name": "fw"}, "name: it is not an object of object values"),
+        ({"name": "fw"}, "name: it is not an object"),
         ({"name": {}}, "name.defaultValue: defaultValue is missing"),
         ({"name": {"defaultValue": ""}}, "name.defaultValue: it is empty"),
         ({"name": {"defaultValue": 3}}, "name.defaultValue: it is not a string"),
-        ({"name": {"defaultValue": "x", "i18nValue": {"zh_CN": 3}}}, "name.i18nValue: it is not an object of str"),
+        ({"name": {"defaultValue": "x", "i18nValue": {"zh_CN": 3}}}, "name.i18nValue: it is not an object of strings"),
         ({"version": None}, "version: version is missing"),
         ({"version": ""}, "version: it is empty"),
         ({"sign": None}, "sign: sign is missing"),
+        ({"sign": ""}, "sign: it is empty"),
         ({"signMethod": "crc"}, "signMethod: crc is not one of md5, sha256"),
         ({"enableVerification": "yes"}, "enableVerification: it is not a boolean"),
         ({"maxAllowedForVerification": 0}, "maxAllowedForVerification: 0 is not in 1 to"),
@@ -108,7 +102,7 @@ async def test_firmware_may_be_for_no_product_and_say_more_or_less(client: Clien
         ({"firmwareTags": {"a": " x"}}, "firmwareTags: the value of a"),
         ({"firmwareTags": {"a": "x" * 201}}, "firmwareTags: the value of a"),
         ({"firmwareTags": {f"k{n}": "x" for n in range(101)}}, "firmwareTags: 101 are more than 100"),
-        ({"firmwareTags": {"a": 1}}, "firmwareTags: it is not an object of str values"),
+        ({"firmwareTags": {"a": 1}}, "firmwareTags: it is not an object of strings"),
     ],
 )
 async def test_wrong_metadata_is_refused(client: Client, changes: dict[str, Any], message: str) -> None:
@@ -130,6 +124,8 @@ async def test_wrong_metadata_is_refused(client: Client, changes: dict[str, Any]
         (parts_of(('name="metadata"', b"[]"), ('name="file"', b"")), "metadata: it is not a JSON object"),
         (parts_of(('name="metadata"', b""), ('name="file"', b"")), "name: name is missing"),
         (b"no parts at all", "body: it is not multipart/form-data"),
+        (b"--xyz\r\nA: " + b"a" * 100_000 + b"\r\n\r\n\r\n--xyz--\r\n", "form-data (Got more than"),
+        (b"--xyz\r\n" + b"A: a\r\n" * 1_000 + b"\r\n\r\n--xyz--\r\n", "form-data (Too many headers"),
     ],
 )
 async def test_a_body_without_the_parts_is_refused(client: Client, body: bytes, message: str) -> None:
@@ -156,6 +152,12 @@ async def test_other_actions_take_no_parts(client: Client) -> None:
     """A body in parts is for firmware alone."""
     answer = await client.call(JOBS, "create", b"x", headers={"Content-Type": "multipart/form-data; boundary=xyz"})
     assert shown(answer) == (99400, "Invalid Argument firmwareId:firmwareId is missing")
+
+
+async def test_a_product_that_does_not_exist_gets_no_firmware(client: Client) -> None:
+    """The generic number for what does not exist, before a byte of the file is kept; then others can be created."""
+    assert shown(await client.upload(productKey="nosuch")) == (99404, "product nosuch does not exist")
+    assert (await client.upload())["code"] == 0
 
 
 async def test_versions_and_names_exist_once(client: Client) -> None:

@@ -1,6 +1,5 @@
 """What can be done to the EnOS emulator's jobs and tasks over real HTTP, with every documented error code."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import attrs
@@ -11,13 +10,6 @@ from otaclient.models import FirmwareKind, JobStatus, TaskStatus
 from support.enos import FIRMWARES, JOBS
 from support.enos_writes import FLEET, Client, opened, shown
 from support.job_engine import SURE
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[Client]:
-    async for each in opened():
-        yield each
-
 
 # --- the life of jobs ------------------------------------------------------------------------------------------------
 
@@ -62,7 +54,7 @@ async def test_a_job_that_does_not_exist(client: Client, action: str) -> None:
 
 async def test_whether_a_new_job_begins_by_itself_is_a_switch() -> None:
     """Switched off, it waits for its start."""
-    async for client in opened(create_starts_job=False):
+    async with opened(create_starts_job=False) as client:
         job_id = await client.new_job(1)
         assert (await client.call(JOBS, "get", method="GET", jobId=job_id))["data"]["status"] == "stopped"
         client.clock.advance(100)

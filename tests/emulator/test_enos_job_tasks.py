@@ -1,6 +1,6 @@
 """The EnOS emulator's tasks over real HTTP: how they live, how they are searched, and how searches lag behind."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -13,13 +13,6 @@ from otaclient_enos.emulator.selection import STATUS_WORDS
 from support.enos import FIRMWARES, JOBS, ORG
 from support.enos_writes import FLEET, PRODUCT, Client, opened, shown
 from support.job_engine import SURE
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[Client]:
-    async for each in opened():
-        yield each
-
 
 # --- tasks -----------------------------------------------------------------------------------------------------------
 
@@ -178,7 +171,7 @@ async def test_the_oracle_of_tasks_knows_no_other_jobs(client: Client) -> None:
 
 async def test_searches_lag_behind_and_gets_do_not() -> None:
     """A new job and firmware are found by their identifiers at once, and listed two seconds later."""
-    async for client in opened(read_lag_seconds=2):
+    async with opened(read_lag_seconds=2) as client:
         old_jobs = (await client.call(JOBS, "search"))["pagination"]["totalSize"]
         job_id = await client.new_job(1)
         assert (await client.call(JOBS, "get", method="GET", jobId=job_id))["code"] == 0

@@ -227,6 +227,8 @@ def test_patterns_that_fit_nothing_are_refused() -> None:
         DocumentError, match=r'faults\[1\].operation is "devices.serch"; .*: did you mean devices.search'
     ):
         FaultPlan(faults=[DropFault(), DropFault(operation="devices.serch")]).check_operations(known)
+    with pytest.raises(DocumentError, match=r'"device.\*"; .*: did you mean devices.\*'):
+        FaultPlan(faults=[DropFault(operation="device.*")]).check_operations(known)
     table = LatencyTable(operations={"tokn.*": Constant(seconds=1)})
     with pytest.raises(DocumentError, match=r'latency.operations is "tokn.\*"; .*take one of these, or a pattern'):
         FaultPlan(latency=table).check_operations(known)

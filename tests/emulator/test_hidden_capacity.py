@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from importlib.metadata import entry_points
 from typing import Any
 
 import aiohttp
@@ -18,7 +17,7 @@ from otaclient.fleet.scan import scan
 from otaclient.paging import Paged
 from otaclient.protocols import Backend
 from otaclient.queries import DeviceUpgradeQuery, FirmwareQuery, JobQuery
-from otaclient.registry import backend_plugin
+from otaclient.registry import backend_plugin, emulator_class
 from otaclient.transport.aiohttp_transport import AiohttpTransport
 from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient.transport.limits import Limits
@@ -101,7 +100,6 @@ class Stage:
 async def staged(name: str, limits: Limits = Limits()) -> AsyncIterator[Stage]:
     """Start an emulator and a client of it in virtual time."""
     transport = CountingTransport(TransportOptions(), max_connections=limits.concurrency)
-    (found,) = [entry for entry in entry_points(group="otaclient.emulators") if entry.name == name]
     events: list[Event] = []
 
     def is_quiet() -> bool:
@@ -111,7 +109,7 @@ async def staged(name: str, limits: Limits = Limits()) -> AsyncIterator[Stage]:
 
     clock = VirtualClock(is_quiet)
     service = ServiceClock(clock)
-    emulator = found.load()(FLEET.copy(), clock=service)
+    emulator = emulator_class(name)(FLEET.copy(), clock=service)
     async with emulator, clock.running():
         session = Session(
             label=name, transport=transport, clock=clock, timeout_seconds=None, limits=limits, on_event=events.append
@@ -199,8 +197,7 @@ async def scan_all(client: Backend) -> None:
 async def served(capacity: Capacity) -> AsyncIterator[tuple[ManualClock, Any]]:
     """Serve with a capacity, by a clock that is driven by hand."""
     clock = ManualClock(DEFAULT_NOW)
-    (found,) = [entry for entry in entry_points(group="otaclient.emulators") if entry.name == "enos"]
-    async with found.load()(FLEET.copy(), clock=clock) as emulator:
+    async with emulator_class("enos")(FLEET.copy(), clock=clock) as emulator:
         emulator.faults.capacity = capacity
         yield clock, emulator
 
@@ -240,8 +237,7 @@ async def test_one_too_many_at_once_is_throttled() -> None:
 )
 async def test_the_throttling_answer_is_the_vendor_s(name: str, answer: str) -> None:
     """With the advice that the capacity gives, if it gives any."""
-    (found,) = [entry for entry in entry_points(group="otaclient.emulators") if entry.name == name]
-    async with found.load()(FLEET.copy()) as emulator, aiohttp.ClientSession(emulator.url) as session:
+    async with emulator_class(name)(FLEET.copy()) as emulator, aiohttp.ClientSession(emulator.url) as session:
         for advised in (None, 3):
             emulator.faults.capacity = PerSecond(1, retry_after_seconds=advised)
             async with session.get("/nothing"), session.get("/nothing") as refused:
@@ -323,8 +319,7 @@ async def test_whoever_leaves_the_queue_leaves_it_in_order() -> None:
 
 async def test_it_keeps_the_machine_s_time_where_none_is_given() -> None:
     """Without a clock of the test's, a service takes real time."""
-    (found,) = [entry for entry in entry_points(group="otaclient.emulators") if entry.name == "iotda"]
-    async with found.load()(FLEET.copy()) as emulator:
+    async with emulator_class("iotda")(FLEET.copy()) as emulator:
         emulator.faults.capacity = AtOnce(4, service_seconds=0.001)
         assert 429 not in await statuses(emulator, 4)
 

@@ -284,14 +284,48 @@ async def test_what_does_not_exist(emulator: IotdaEmulator, path: str, status: i
     assert body.get("request_id") == (headers["X-Request-Id"] if code.startswith("APIGW") else None)
 
 
-@pytest.mark.blocks_loop("encodes 16 MiB inside the loop")
+@pytest.mark.blocks_loop("encodes 12 MiB inside the loop")
 async def test_wrong_method_and_large_body(emulator: IotdaEmulator) -> None:
     """The gateway knows no other method for a path, and limits the size of a body."""
     status, body, _ = await ask(emulator, f"/v5/iot/{PROJECT}/devices", method="DELETE")
     assert (status, body["error_code"]) == (404, "APIGW.0101")
-    large = io.BytesIO(b" " * (16 * 1024 * 1024 + 1))
-    status, body, _ = await ask(emulator, "/v3/auth/tokens", method="POST", data=large)
+    largest = b" " * (12 * 1024 * 1024)
+    status, body, _ = await ask(emulator, "/v3/auth/tokens", method="POST", data=io.BytesIO(largest))
+    assert (status, body["error"]["code"]) == (400, 400)
+    status, body, _ = await ask(emulator, "/v3/auth/tokens", method="POST", data=io.BytesIO(largest + b" "))
     assert (status, body["error_code"]) == (413, "APIGW.0201")
+
+
+@pytest.mark.parametrize(("length", "status"), [(36, 200), (37, 400)])
+async def test_instance_id(emulator: IotdaEmulator, length: int, status: int) -> None:
+    """The header that names an instance has at most 36 characters."""
+    headers = {"X-Auth-Token": emulator.ready_token, "Instance-Id": "i" * length}
+    async with aiohttp.ClientSession(emulator.url, headers=headers) as session:
+        async with session.get(f"/v5/iot/{PROJECT}/devices") as response:
+            assert response.status == status
+            assert ("Instance-Id" in await response.text()) is (status == 400)
+
+
+@pytest.mark.parametrize(
+    ("method", "content_type", "status", "code"),
+    [
+        ("POST", "application/json", 400, "IOTDA.000006"),
+        ("POST", "application/json;charset=utf8", 400, "IOTDA.000006"),
+        ("POST", None, 400, "IOTDA.000006"),
+        ("POST", "text/plain", 400, "IOTDA.000008"),
+        ("POST", "json", 400, "IOTDA.000008"),
+        ("DELETE", "text/plain", 404, "IOTDA.000029"),
+    ],
+)
+async def test_media_type(
+    emulator: IotdaEmulator, method: str, content_type: str | None, status: int, code: str
+) -> None:
+    """A body that is read must not say that it is something else than JSON; what is not read may say anything."""
+    headers = {"X-Auth-Token": emulator.ready_token} | ({} if content_type is None else {"Content-Type": content_type})
+    url = f"{emulator.url}/v5/iot/{PROJECT}/ota-upgrades/packages{'' if method == 'POST' else '/nosuch'}"
+    async with aiohttp.ClientSession(skip_auto_headers=["Content-Type"]) as session:
+        async with session.request(method, url, headers=headers, data=b"{}") as response:
+            assert (response.status, (await response.json())["error_code"]) == (status, code)
 
 
 async def test_failure_inside_is_the_services_500(emulator: IotdaEmulator, monkeypatch: pytest.MonkeyPatch) -> None:

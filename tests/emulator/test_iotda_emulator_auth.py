@@ -67,7 +67,7 @@ def test_password_login(changes: dict[str, Any], status: int) -> None:
     assert login(json.dumps(password_login(**changes)).encode()) == status
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"auth": 7}', b"\xff\xfe"])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"auth": 7}', b"\xff\xfe", b"[" * 100_000])
 def test_login_that_is_no_login(body: bytes) -> None:
     """A body that is not a login is a 400, never a crash."""
     assert login(body) == 400

@@ -46,6 +46,7 @@ def refusal(reader: Any, query: str) -> str:
         ("limit=0", "IOTDA.000017"),
         ("limit=51", "IOTDA.000017"),
         ("limit=-1", "IOTDA.000017"),
+        (f"limit={'9' * 4_000}", "IOTDA.000017"),
         ("limit=ten", "IOTDA.000006"),
         ("limit=", "IOTDA.000006"),
         ("offset=-1", "IOTDA.000006"),
@@ -56,6 +57,7 @@ def refusal(reader: Any, query: str) -> str:
         ("marker=5c90fa7d3c4e4405e85250790", "IOTDA.000018"),
         ("marker=5c90fa7d3c4e4405e852507g", "IOTDA.000018"),
         ("limit=1&limit=2", "IOTDA.000006"),
+        ("limit=1&%6cimit=2", "IOTDA.000006"),
     ],
 )
 @pytest.mark.parametrize(

@@ -33,12 +33,6 @@ Served = tuple[IotdaEmulator, Caller]
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    """A clock driven by hand."""
-    return ManualClock(FLEET.now)
-
-
-@pytest.fixture
 async def served(clock: ManualClock) -> AsyncIterator[Served]:
     """An emulator over a fleet of its own, and a caller of it."""
     async with serving(FLEET, clock=clock) as pair:

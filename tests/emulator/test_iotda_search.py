@@ -178,12 +178,6 @@ def test_groups_are_by_product_and_site() -> None:
 # --- over HTTP -------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    """A clock driven by hand."""
-    return ManualClock(FLEET.now)
-
-
 async def searched(caller: Caller, sql: object) -> tuple[int, dict[str, Any]]:
     """Status and body of a search."""
     return await caller.send("POST", "search/query-devices", {"sql": sql})

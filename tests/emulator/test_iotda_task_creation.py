@@ -1,7 +1,6 @@
 """The IoTDA emulator's new batch tasks: what was given comes back, within every limit of theirs."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -10,11 +9,9 @@ from otaclient.emulator import ManualClock
 from otaclient.models import JobStatus
 from otaclient_iotda.emulator import render
 from otaclient_iotda.emulator.filters import wire_time
-from support.iotda import serving
 from support.iotda_tasks import (
     FLEET,
     PRODUCT,
-    QUICK,
     STRANGER,
     TABLE,
     TARGETS,
@@ -31,19 +28,6 @@ from support.iotda_tasks import (
 
 APP = render.app_id(FLEET, PRODUCT)
 OTHER_APP = next(app for app in render.app_ids() if app != APP)
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    """A clock driven by hand."""
-    return ManualClock(FLEET.now)
-
-
-@pytest.fixture
-async def served(clock: ManualClock) -> AsyncIterator[Served]:
-    """An emulator over a fleet of its own whose devices all succeed, and a caller of it."""
-    async with serving(FLEET, clock=clock, plan=QUICK) as pair:
-        yield pair
 
 
 async def test_task_shows_what_was_given(served: Served) -> None:

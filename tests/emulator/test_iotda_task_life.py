@@ -1,7 +1,6 @@
 """The IoTDA emulator's batch tasks: how they live, and why their devices fail."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -13,7 +12,6 @@ from otaclient_iotda.emulator.filters import wire_time
 from support.iotda import serving
 from support.iotda_tasks import (
     FLEET,
-    QUICK,
     ROWS,
     STRANGER,
     TABLE,
@@ -28,19 +26,6 @@ from support.iotda_tasks import (
     plan_fields,
     state,
 )
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    """A clock driven by hand."""
-    return ManualClock(FLEET.now)
-
-
-@pytest.fixture
-async def served(clock: ManualClock) -> AsyncIterator[Served]:
-    """An emulator over a fleet of its own whose devices all succeed, and a caller of it."""
-    async with serving(FLEET, clock=clock, plan=QUICK) as pair:
-        yield pair
 
 
 async def test_task_goes_through_its_states(served: Served, clock: ManualClock) -> None:

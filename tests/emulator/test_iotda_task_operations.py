@@ -1,7 +1,6 @@
 """What can be done to the IoTDA emulator's batch tasks: stopping, retrying and confirming, some devices or all."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -27,19 +26,6 @@ from support.iotda_tasks import (
     plan_fields,
     state,
 )
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    """A clock driven by hand."""
-    return ManualClock(FLEET.now)
-
-
-@pytest.fixture
-async def served(clock: ManualClock) -> AsyncIterator[Served]:
-    """An emulator over a fleet of its own whose devices all succeed, and a caller of it."""
-    async with serving(FLEET, clock=clock, plan=QUICK) as pair:
-        yield pair
 
 
 async def test_stopping_some_and_all(served: Served, clock: ManualClock) -> None:

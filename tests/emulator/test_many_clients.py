@@ -4,7 +4,6 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack
-from importlib.metadata import entry_points
 from typing import Any, Final
 
 import pytest
@@ -15,6 +14,7 @@ from otaclient.events import AttemptFinished, Event, Listener
 from otaclient.models import Firmware, FirmwareKind, JobId, JobScope, LocalizedText, NewFirmware, NewJob
 from otaclient.protocols import Backend, Capability
 from otaclient.queries import DeviceUpgradeQuery, FirmwareQuery
+from otaclient.registry import emulator_class
 from otaclient.transport.limits import Limits
 from otaclient.transport.retry import RetryPolicy
 
@@ -44,9 +44,8 @@ def enough_files() -> Iterator[None]:
 @pytest.fixture(params=["enos", "iotda"])
 async def emulator(request: pytest.FixtureRequest, enough_files: None) -> AsyncIterator[Any]:
     """Start one vendor's emulator, whose jobs take their time."""
-    (found,) = [entry for entry in entry_points(group="otaclient.emulators") if entry.name == request.param]
     plan = JobPlan(pending_seconds=3600.0)
-    async with found.load()(FLEET.copy(), plan=plan) as running:
+    async with emulator_class(request.param)(FLEET.copy(), plan=plan) as running:
         yield running
 
 

@@ -1,21 +1,18 @@
 """An EnOS service over HTTP, and a client of it that shares its clock."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
 
-from otaclient.emulator import Fleet, JobPlan
 from otaclient.models import DeviceTask, FirmwareId, JobId, JobScope, JobStatus, LocalizedText, NewFirmware, NewJob
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery
 from otaclient.testing import HandClock
-from otaclient.transport.aiohttp_transport import AiohttpTransport
-from otaclient.transport.options import TransportOptions
-from otaclient.transport.session import Session
 from otaclient_enos import EnosBackend
 from otaclient_enos.emulator import EnosEmulator
+from support.site import FLEET, open_parts
 
-FLEET = Fleet.generate(devices=900, seed=5)
 NAME = LocalizedText(default="written_here", translations={"zh_CN": "固件"})
 
 
@@ -57,12 +54,8 @@ class Site:
         return await self.enos.jobs.tasks(DeviceTaskQuery(job_id=job_id, **filters)).collect(1000)
 
 
+@asynccontextmanager
 async def open_site(**options: Any) -> AsyncIterator[Site]:
     """Run a service with a fleet of its own, and a client that shares its clock."""
-    clock = HandClock()
-    options.setdefault("plan", JobPlan(failing_share=0))
-    async with EnosEmulator(FLEET.copy(), clock=clock.service, **options) as emulator:
-        transport = AiohttpTransport(TransportOptions(), max_connections=4)
-        session = Session(label="site", transport=transport, clock=clock, roll=lambda: 0.5)
-        async with EnosBackend(emulator.config(), session) as enos:
-            yield Site(emulator, enos, clock)
+    async with open_parts(EnosEmulator, EnosBackend, **options) as (emulator, enos, clock):
+        yield Site(emulator, enos, clock)

@@ -1,21 +1,17 @@
 """An IoTDA service over HTTP, and a client of it that shares its clock."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
 
-from otaclient.emulator import Fleet, JobPlan
 from otaclient.models import DeviceTask, FirmwareId, JobId, JobScope, LocalizedText, NewFirmware, NewJob
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery
 from otaclient.testing import HandClock
-from otaclient.transport.aiohttp_transport import AiohttpTransport
-from otaclient.transport.options import TransportOptions
-from otaclient.transport.session import Session
 from otaclient_iotda import IotdaBackend
 from otaclient_iotda.emulator import IotdaEmulator
-
-FLEET = Fleet.generate(devices=900, seed=5)
+from support.site import FLEET, open_parts
 
 
 @attrs.frozen
@@ -60,14 +56,10 @@ class Site:
         return await self.iotda.jobs.tasks(DeviceTaskQuery(job_id=job_id, **filters)).collect(1000)
 
 
+@asynccontextmanager
 async def open_site(**options: Any) -> AsyncIterator[Site]:
     """Run a service with a fleet of its own, and a client that shares its clock."""
-    clock = HandClock()
-    options.setdefault("plan", JobPlan(failing_share=0))
-    async with IotdaEmulator(FLEET.copy(), clock=clock.service, **options) as emulator:
-        transport = AiohttpTransport(TransportOptions(), max_connections=4)
-        session = Session(label="site", transport=transport, clock=clock, roll=lambda: 0.5)
-        async with IotdaBackend(emulator.config(), session) as everywhere:
-            query = DeviceUpgradeQuery(products=[FLEET.products[0].product_id])
-            (device,) = await everywhere.devices.search(query).first(1)
-            yield Site(emulator, everywhere.with_options(owner_id=device.owner_id), everywhere, clock)
+    async with open_parts(IotdaEmulator, IotdaBackend, **options) as (emulator, everywhere, clock):
+        query = DeviceUpgradeQuery(products=[FLEET.products[0].product_id])
+        (device,) = await everywhere.devices.search(query).first(1)
+        yield Site(emulator, everywhere.with_options(owner_id=device.owner_id), everywhere, clock)

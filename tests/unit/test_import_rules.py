@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CLIENT_MODULE = "otaclient/transport/aiohttp_transport.py"
-SERVER_MODULES = ("aiohttp.web.", "aiohttp.typedefs.Handler.")
+SERVER_MODULES = ("aiohttp.web.", "aiohttp.typedefs.Handler.", "aiohttp.http.HttpProcessingError.")
 SERVER_FOLDERS = ("otaclient/emulator", "backends/otaclient_enos/emulator", "backends/otaclient_iotda/emulator")
 
 

@@ -3,6 +3,7 @@
 Source: EnOS API overview (common parameters, envelopes, error codes).
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, Literal, Unpack
@@ -12,6 +13,7 @@ import msgspec
 from aiohttp import web
 
 from otaclient.emulator import EmulatorOptions, EmulatorServer, FirmwareRecord, Fleet
+from otaclient.emulator.json_bodies import NoJsonObjectError, json_object
 from otaclient.emulator.refusals import NoSuchJobError
 from otaclient.models import DeviceTask, DeviceUpgrade, Firmware, Job, JobStatus
 from otaclient_enos.config import EnosConfig
@@ -36,6 +38,10 @@ _UNAUTHORIZED: Final = b'{"message":"Invalid authentication credentials"}'
 _TOO_LARGE: Final = b'{"message":"Request size limit exceeded"}'
 _NO_ROUTE: Final = b'{"message":"no Route matched with those values"}'
 _THROTTLED: Final = b'{"message":"API rate limit exceeded"}'
+
+# Both refusals of an organisation are documented, and not which one is whose: here organisations with an identifier of
+# this form exist and are others', and no more do.
+_ORG_ID: Final = re.compile(r"o\d+", re.ASCII)
 
 _INTERNAL_ERROR: Final = 99500
 _EXPIRED: Final = 1203
@@ -151,9 +157,10 @@ class EnosEmulator(EmulatorServer):
         return _TOKEN_OPERATIONS.get(request.path, "other")
 
     def no_route(self, request: web.Request, status: int) -> web.Response:
-        """Return the gateway's answer to a path, a method or a size that it does not let through."""
-        too_large = status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        return self.answer(request, _TOO_LARGE if too_large else _NO_ROUTE, status=status)
+        """Return the gateway's answer to a path or a method that it has no route for (404 to both), or a large body."""
+        if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return self.answer(request, _TOO_LARGE, status=status)
+        return self.answer(request, _NO_ROUTE, status=HTTPStatus.NOT_FOUND)
 
     def internal_error(self, request: web.Request) -> web.Response:
         """Return code 99500."""
@@ -284,15 +291,18 @@ class EnosEmulator(EmulatorServer):
         action = self._resources[request.path].get(name)
         if action is None:
             raise RefusalError(INVALID_ARGUMENT, f"Invalid Argument action:action {name} is not supported")
-        if self._strict_methods and request.method != action.method:
+        allowed = (action.method,) if self._strict_methods else ("GET", "POST")
+        if request.method not in allowed:
             # What the service answers to a wrong method is not documented; this emulator's convention.
-            raise RefusalError(INVALID_ARGUMENT, f"Invalid Argument method: action {name} takes {action.method}")
+            raise RefusalError(INVALID_ARGUMENT, f"Invalid Argument method: action {name} takes {' or '.join(allowed)}")
         self._check_organisation(query)
         return action
 
     def _check_organisation(self, query: Mapping[str, str]) -> None:
         org_id = mandatory(query, "orgId")
         if org_id != self.org_id:
+            if not _ORG_ID.fullmatch(org_id):
+                raise RefusalError(INVALID_ARGUMENT, "Invalid Argument orgId:  orgId does not exist")
             raise RefusalError(DENIED, f"Denied resource:  orgId {org_id}")
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
@@ -345,6 +355,6 @@ class EnosEmulator(EmulatorServer):
 def _token_fields(body: bytes) -> Mapping[str, Any]:
     """The members of a token request; what is not a JSON object has none, so that the service misses each."""
     try:
-        return msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return json_object(body)
+    except NoJsonObjectError:
         return {}

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from enum import Enum, auto
 from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 import attrs
 
 from otaclient.emulator import Clock
+from otaclient_enos.emulator.requests import query_of
 
 __all__ = ["TOKEN_LIFETIME_SECONDS", "Admission", "TokenFailure", "TokenGrant", "TokenIssuer", "signature_of"]
 
@@ -178,9 +178,7 @@ def signature_of(*, token: str, query: str, body: bytes, timestamp: str, app_sec
 
 @lru_cache(maxsize=1024)
 def _listed(query: str) -> bytes:
-    parameters: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        parameters.setdefault(name, value)
+    parameters = query_of(query)
     return "".join(name + parameters[name] for name in sorted(parameters)).encode()
 
 

@@ -11,9 +11,22 @@ from otaclient_enos.emulator import filters
 from otaclient_enos.emulator.requests import INVALID_ARGUMENT, Page, RefusalError, search_of
 from otaclient_enos.emulator.selection import Selections
 
-__all__ = ["NOT_FOUND", "SERVICE_FAILURE", "Action", "Answer", "Call", "Service", "mandatory", "parsed", "searched"]
+__all__ = [
+    "NOT_FOUND",
+    "NO_SUCH_OBJECT",
+    "SERVICE_FAILURE",
+    "Action",
+    "Answer",
+    "Call",
+    "Service",
+    "mandatory",
+    "parsed",
+    "searched",
+]
 
 NOT_FOUND: Final = 24404
+NO_SUCH_OBJECT: Final = 99404
+"""The generic number for what does not exist."""
 SERVICE_FAILURE: Final = RefusalError(24500, "OTA service internal error")
 
 

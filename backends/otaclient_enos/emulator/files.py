@@ -12,13 +12,11 @@ import attrs
 
 from otaclient.emulator import FirmwareRecord
 from otaclient_enos.emulator import render
-from otaclient_enos.emulator.calls import Service, mandatory
+from otaclient_enos.emulator.calls import NO_SUCH_OBJECT, Service, mandatory
 from otaclient_enos.emulator.requests import INVALID_ARGUMENT, RefusalError
 
-__all__ = ["FILE_NOT_FOUND", "Part", "part_of", "wanted_file"]
+__all__ = ["Part", "part_of", "wanted_file"]
 
-FILE_NOT_FOUND: Final = 99404
-"""The generic number for what does not exist."""
 _CATEGORIES: Final = ("ota", "feature")
 _RANGE: Final = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})")
 
@@ -58,7 +56,7 @@ def wanted_file(service: Service, query: Mapping[str, str], *, device_needed: bo
     for record in service.server.fleet.firmware if category == "ota" else ():
         if render.file_url(record) == uri:
             return record
-    raise RefusalError(FILE_NOT_FOUND, f"file {uri} does not exist")
+    raise RefusalError(NO_SUCH_OBJECT, f"file {uri} does not exist")
 
 
 def _check_device(service: Service, query: Mapping[str, str]) -> None:
@@ -70,7 +68,7 @@ def _check_device(service: Service, query: Mapping[str, str]) -> None:
     else:
         raise RefusalError(INVALID_ARGUMENT, "Invalid Argument assetId:assetId or productKey and deviceKey is missing")
     if row is None:
-        raise RefusalError(FILE_NOT_FOUND, "the device does not exist")
+        raise RefusalError(NO_SUCH_OBJECT, "the device does not exist")
 
 
 def part_of(size_bytes: int, header: str | None) -> Part | None:

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from otaclient.emulator.refusals import FirmwareInUseError, NameExistsError, VersionExistsError
 from otaclient.emulator.store import ContentWriter
 from otaclient_enos.emulator import filters, render
-from otaclient_enos.emulator.calls import Action, Answer, Call, Service, mandatory, parsed, searched
+from otaclient_enos.emulator.calls import NO_SUCH_OBJECT, Action, Answer, Call, Service, mandatory, parsed, searched
 from otaclient_enos.emulator.new_firmware import firmware_order
 from otaclient_enos.emulator.requests import INVALID_ARGUMENT, RefusalError, json_object, search_of
 
@@ -27,6 +28,8 @@ NEWEST_DEVICE_FIRST: Final = False
 # The console's guide of 2.0.9 names it, and no page of the API: operators can raise it.
 LARGEST_FILE_BYTES: Final = 100 * 1024 * 1024
 _CHUNK_BYTES: Final = 64 * 1024
+# No page says what the service does about a product that does not exist; refusing is this emulator's convention.
+_UNKNOWN_PRODUCTS_REFUSED: Final = True
 
 _VERSION_EXISTS: Final = RefusalError(24601, "Firmware version already exists")
 _NAME_EXISTS: Final = RefusalError(24602, "Firmware name already exists")
@@ -53,11 +56,14 @@ class Uploads:
         """
         if self._busy:
             raise _ONE_AT_A_TIME
+        product_id = query.get("productKey", "")
+        if product_id and _UNKNOWN_PRODUCTS_REFUSED and self._service.server.fleet.product(product_id) is None:
+            raise RefusalError(NO_SUCH_OBJECT, f"product {product_id} does not exist")
         self._busy = True
         writer = self._service.server.store.writer()
         try:
             metadata, file_name = await _parts(request, writer)
-            order = firmware_order(metadata, product_id=query.get("productKey", ""), file_name=file_name)
+            order = firmware_order(metadata, product_id=product_id, file_name=file_name)
             record = self._service.server.store.create(order, writer.finish())
         except VersionExistsError as error:
             raise _VERSION_EXISTS from error
@@ -83,10 +89,9 @@ async def _parts(request: web.Request, writer: ContentWriter) -> tuple[bytes, st
             elif name == "file":
                 file_name = part.filename or "firmware"
                 await _copy(part, writer)
-    except ValueError as error:
-        raise RefusalError(
-            INVALID_ARGUMENT, f"Invalid Argument body: it is not multipart/form-data ({error})"
-        ) from error
+    except (ValueError, HttpProcessingError) as error:
+        why = error.message if isinstance(error, HttpProcessingError) else str(error)
+        raise RefusalError(INVALID_ARGUMENT, f"Invalid Argument body: it is not multipart/form-data ({why})") from error
     if metadata is None:
         raise RefusalError(INVALID_ARGUMENT, "Invalid Argument metadata:metadata is missing")
     if file_name is None:

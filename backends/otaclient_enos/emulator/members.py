@@ -8,6 +8,7 @@ from otaclient_enos.emulator.requests import INVALID_ARGUMENT, RefusalError
 __all__ = ["Members"]
 
 _NUMBER_DIGITS: Final = 20
+_SEVERAL: Final[Mapping[type[object], str]] = {str: "strings", list: "arrays", dict: "objects"}
 
 
 class Members:
@@ -74,18 +75,18 @@ class Members:
         value = self._members.get(name)
         if value is None:
             return None
-        return cast("list[str]", self._array(name, value, str, "strings"))
+        return cast("list[str]", self._array(name, value, str))
 
     def objects(self, name: str) -> list[dict[str, Any]] | None:
         """Return an array of objects; ``None`` where it is missing."""
         value = self._members.get(name)
         if value is None:
             return None
-        return cast("list[dict[str, Any]]", self._array(name, value, dict, "objects"))
+        return cast("list[dict[str, Any]]", self._array(name, value, dict))
 
-    def _array(self, name: str, value: Any, kind: type[object], described: str) -> object:
+    def _array(self, name: str, value: Any, kind: type[object]) -> object:
         if not isinstance(value, list) or not all(isinstance(each, kind) for each in cast("Iterable[object]", value)):
-            self.refuse(name, f"it is not an array of {described}")
+            self.refuse(name, f"it is not an array of {_SEVERAL[kind]}")
         return cast("object", value)
 
     def mapping(self, name: str, kind: type[object]) -> dict[str, Any] | None:
@@ -96,7 +97,7 @@ class Members:
         if not isinstance(value, dict) or not all(
             isinstance(each, kind) for each in cast("dict[str, Any]", value).values()
         ):
-            self.refuse(name, f"it is not an object of {kind.__name__} values")
+            self.refuse(name, "it is not an object" + (f" of {_SEVERAL[kind]}" if kind in _SEVERAL else ""))
         return cast("dict[str, Any]", value)
 
     def inner(self, name: str) -> "Members | None":

@@ -36,8 +36,9 @@ def firmware_order(metadata: bytes, *, product_id: str, file_name: str) -> Firmw
     members.must("name", "enableVerification")
     name = members.name("name") or {}
     version, sign, method = members.text("version"), members.text("sign"), members.text("signMethod")
-    if not version:
-        members.refuse("version", "it is empty")
+    for member, text in (("version", version), ("sign", sign)):
+        if not text:
+            members.refuse(member, "it is empty")
     if method.lower() not in _SIGN_METHODS:
         members.refuse("signMethod", f"{method} is not one of {', '.join(_SIGN_METHODS)}")
     most = members.number("maxAllowedForVerification", least=1, most=_MOST_DEVICES)

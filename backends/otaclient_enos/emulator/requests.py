@@ -6,7 +6,8 @@ from typing import Any, Final, cast
 from urllib.parse import parse_qsl
 
 import attrs
-import msgspec
+
+from otaclient.emulator import json_bodies
 
 __all__ = [
     "DEFAULT_PAGE",
@@ -89,11 +90,9 @@ def json_object(body: bytes, *, name: str = "body") -> Mapping[str, Any]:
     if not body.strip():
         return {}
     try:
-        return msgspec.json.decode(body, type=dict[str, Any])
-    except msgspec.ValidationError as error:
-        raise RefusalError(INVALID_ARGUMENT, f"Invalid Argument {name}: it is not a JSON object") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RefusalError(INVALID_ARGUMENT, f"Invalid Argument {name}: it is not JSON ({error})") from error
+        return json_bodies.json_object(body)
+    except json_bodies.NoJsonObjectError as error:
+        raise RefusalError(INVALID_ARGUMENT, f"Invalid Argument {name}: {error}") from error
 
 
 def _page(pagination: object) -> Page:
@@ -118,6 +117,8 @@ def _page(pagination: object) -> Page:
 
 def _whole_number(members: Mapping[str, Any], name: str) -> int:
     value = members.get(name)
+    if value is None:
+        raise RefusalError(INVALID_ARGUMENT, f"Invalid Argument pagination.{name}: {name} is missing")
     # The vendor's samples send numbers as text in places, and its service reads them.
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         return int(value)

@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 
 from otaclient.emulator import FirmwareRecord, Fleet, JobRecord, Remark
+from otaclient.emulator.masks import all_of, any_of, column, marked, places
 from otaclient.emulator.records import TASK_STATUSES
 from otaclient.models import TaskStatus
 from otaclient_enos.emulator.filters import Both, Comparison, Either, Node
@@ -77,26 +78,25 @@ class _Matcher:
     job: JobRecord
     firmware: FirmwareRecord
 
-    def mask(self, node: Node) -> bool | bytearray:
+    def mask(self, node: Node) -> bool | bytes:
         if isinstance(node, Both | Either):
             return self._combined(node)
         return self._compared(node, frozenset(map(str, node.values)))
 
-    def _combined(self, node: Both | Either) -> bool | bytearray:
+    def _combined(self, node: Both | Either) -> bool | bytes:
         every = isinstance(node, Both)
-        count = len(self.job.targets)
-        combined: int | None = None
+        masks: list[bytes] = []
         for part in node.parts:
             mask = self.mask(part)
-            if isinstance(mask, bool):
-                if mask is not every:
-                    return mask
-                continue
-            number = int.from_bytes(mask, "little")
-            combined = number if combined is None else combined & number if every else combined | number
-        return every if combined is None else bytearray(combined.to_bytes(count, "little"))
+            if not isinstance(mask, bool):
+                masks.append(mask)
+            elif mask is not every:
+                return mask
+        if not masks:
+            return every
+        return (all_of if every else any_of)(masks, len(self.job.targets))
 
-    def _compared(self, node: Comparison, wanted: frozenset[str]) -> bool | bytearray:
+    def _compared(self, node: Comparison, wanted: frozenset[str]) -> bool | bytes:
         job = self.job
         match node.field:
             case "jobId":
@@ -107,24 +107,14 @@ class _Matcher:
                 return self._of_devices(wanted)
             case "fromVersion":
                 texts = self.fleet.devices.version_texts(job.firmware_kind)
-                return job.from_versions.translate(_membership(texts, wanted))
+                return column(job.from_versions, places(texts, wanted))
             case "status":
                 words = [STATUS_WORDS[status] for status in TASK_STATUSES]
-                return job.task_states.translate(_membership(words, wanted))
+                return column(job.task_states, places(words, wanted))
             case _:
-                return job.remarks.translate(_membership([description(each) for each in self.fleet.remarks], wanted))
+                return column(job.remarks, places([description(each) for each in self.fleet.remarks], wanted))
 
-    def _of_devices(self, keys: frozenset[str]) -> bool | bytearray:
+    def _of_devices(self, keys: frozenset[str]) -> bool | bytes:
         rows = (row for row in map(self.fleet.devices.row_of_key, keys) if row is not None)
         positions = [position for position in map(self.job.position_of, rows) if position is not None]
-        if not positions:
-            return False
-        mask = bytearray(len(self.job.targets))
-        for position in positions:
-            mask[position] = 1
-        return mask
-
-
-def _membership(texts: Sequence[str | None], wanted: frozenset[str]) -> bytes:
-    """A table from an index into these texts to whether the text is wanted."""
-    return bytes(index < len(texts) and texts[index] in wanted for index in range(256))
+        return marked(positions, len(self.job.targets)) if positions else False

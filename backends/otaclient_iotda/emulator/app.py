@@ -24,7 +24,7 @@ from otaclient_iotda.emulator.auth import AccessKey, Edition, SignedRequest, ver
 from otaclient_iotda.emulator.calls import Answer, Call, Paging, Refused
 from otaclient_iotda.emulator.devices import TOO_MANY_REQUESTS
 from otaclient_iotda.emulator.failures import DEFAULT_PLAN
-from otaclient_iotda.emulator.filters import ParameterError, query_parameters
+from otaclient_iotda.emulator.filters import ErrorCode, ParameterError, query_parameters
 from otaclient_iotda.emulator.groups import DeviceGroup
 from otaclient_iotda.emulator.identity import IamRefusal, IamUser, TokenDesk, grant_token
 from otaclient_iotda.emulator.operations import NAMES, Operation, Operations
@@ -49,6 +49,7 @@ DEFAULT_USER: Final = IamUser(name="emulator-user", password="emulator-password"
 SEARCH_PAUSE_SECONDS: Final = 1.0
 # Whether the answer to a stop, retry or confirm of a whole task lists what was acted on is not documented: our choice.
 LISTS_ALL_TARGETS: Final = False
+LONGEST_INSTANCE_ID: Final = 36
 # Whether start_time and end_time are themselves inside the range is not documented: our choice, and a switch.
 TIME_BOUNDS_INCLUSIVE: Final = True
 
@@ -67,6 +68,7 @@ class IotdaEmulator(EmulatorServer):
     vendor: ClassVar[str] = "iotda"
     operations: ClassVar[frozenset[str]] = NAMES | {"token.get", "other"}
     job_plan: ClassVar[JobPlan] = DEFAULT_PLAN
+    largest_request_bytes: ClassVar[int] = 12 * 1024 * 1024
 
     def __init__(
         self,
@@ -281,6 +283,7 @@ class IotdaEmulator(EmulatorServer):
             if refusal is not None:
                 return self._refuse(request, refusal)
             try:
+                _check_headers(request)
                 parameters = query_parameters(request.raw_path.partition("?")[2])
                 call = Call(identifiers=request.match_info, parameters=parameters, body=body, now=self._now())
                 answer = _carried_out(operation, call)
@@ -313,6 +316,18 @@ class IotdaEmulator(EmulatorServer):
         if isinstance(answer, IamRefusal):
             return self._reply(request, body, status=answer.status)
         return self._reply(request, body, status=HTTPStatus.CREATED, token=answer.token)
+
+
+def _check_headers(request: web.Request) -> None:
+    """Refuse a body that is said to be something else than JSON, and an instance that cannot be one.
+
+    That a body of which nothing is said passes is our choice, and so is the code for the instance.
+    """
+    if len(request.headers.get("Instance-Id", "")) > LONGEST_INSTANCE_ID:
+        raise ParameterError(ErrorCode.INVALID_INPUT, "The header 'Instance-Id' has a wrong form.")
+    given = request.headers.get("Content-Type")
+    if request.method in {"POST", "PUT"} and given is not None and request.content_type != "application/json":
+        raise ParameterError(ErrorCode.INVALID_FORMAT, f"The Content-Type '{given}' is not application/json.")
 
 
 def _carried_out(operation: Operation, call: Call) -> Answer:

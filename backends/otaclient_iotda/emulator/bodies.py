@@ -14,6 +14,7 @@ from typing import Final, cast
 import attrs
 import msgspec
 
+from otaclient.emulator.json_bodies import NoJsonObjectError, json_object
 from otaclient_iotda.emulator.filters import PACKAGE_TYPES, UPGRADE_TASK_TYPES, ErrorCode, ParameterError
 
 __all__ = [
@@ -323,12 +324,9 @@ class _Fields:
     @classmethod
     def read(cls, body: bytes) -> "_Fields":
         try:
-            decoded = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return cls(json_object(body))
+        except NoJsonObjectError:
             raise ParameterError(ErrorCode.INVALID_FORMAT) from None
-        if not isinstance(decoded, dict):
-            raise ParameterError(ErrorCode.INVALID_FORMAT)
-        return cls(cast("dict[str, object]", decoded))
 
     def text(self, name: str, pattern: re.Pattern[str]) -> str | None:
         value = self.values.get(name)

@@ -81,7 +81,8 @@ _VERSION = re.compile(r"[A-Za-z0-9_.-]{1,256}")
 # The vendor names Chinese, letters, digits and these signs; every letter of any script passes here.
 _DEVICE_NAME = re.compile(r"[\w?'#().,&%@!-]{1,256}")
 _MARKER = re.compile(r"[0-9a-fA-F]{24}")
-_INTEGER = re.compile(r"-?[0-9]{1,9}")
+# Out of range is what is too large for any range, too; longer numbers Python itself does not read.
+_INTEGER = re.compile(r"-?[0-9]{1,4000}")
 _TIME = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 
 
@@ -182,10 +183,10 @@ def query_parameters(query: str) -> dict[str, str]:
     """
     parameters: dict[str, str] = {}
     for part in query.split("&") if query else ():
-        name, _, value = part.partition("=")
+        name, _, value = (unquote(text) for text in part.partition("="))
         if name in parameters:
             raise ParameterError(ErrorCode.INVALID_INPUT, f"The parameter '{name}' comes twice.")
-        parameters[unquote(name)] = unquote(value)
+        parameters[name] = value
     return parameters
 
 

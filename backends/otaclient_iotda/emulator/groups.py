@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 
 from otaclient.emulator import Fleet
-from otaclient_iotda.emulator.masks import all_of, of_product, periodic, rows_of
+from otaclient.emulator.masks import all_of, column, periodic, rows_of
 from otaclient_iotda.emulator.render import SITES
 
 __all__ = ["DeviceGroup", "DeviceGroups"]
@@ -59,7 +59,8 @@ class DeviceGroups:
             index, site = self._sites[group_id]
             count = len(self._fleet.devices)
             at_site = periodic([each == site for each in SITES], count)
-            self._members[group_id] = rows_of(all_of([of_product(self._fleet.devices, {index}), at_site], count))
+            of_product = column(self._fleet.devices.product_column, {index})
+            self._members[group_id] = rows_of(all_of([of_product, at_site], count))
         return self._members.get(group_id)
 
     def of_device(self, row: int) -> list[str]:

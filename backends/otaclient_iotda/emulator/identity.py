@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, cast
 
 import attrs
-import msgspec
 
+from otaclient.emulator.json_bodies import NoJsonObjectError, json_object
 from otaclient_iotda.emulator.refusals import Refusal, unauthorized
 
 __all__ = ["IamGrant", "IamRefusal", "IamUser", "TokenDesk", "grant_token"]
@@ -132,8 +132,8 @@ def grant_token(
     Source: Identity and Access Management, "Obtaining a User Token Through Password Authentication".
     """
     try:
-        auth = _at(msgspec.json.decode(body), "auth")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        auth = json_object(body).get("auth")
+    except NoJsonObjectError:
         return _IAM_BAD_REQUEST
     user = _object(_at(auth, "identity", "password", "user"))
     project = _object(_at(auth, "scope", "project"))

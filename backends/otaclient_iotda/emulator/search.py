@@ -15,19 +15,10 @@ import msgspec
 
 from otaclient.emulator import Fleet
 from otaclient.emulator.devices import ABSENT, CONNECTIONS
+from otaclient.emulator.masks import all_of, any_of, between, column, inverted, marked, periodic, places
 from otaclient_iotda.emulator import render
 from otaclient_iotda.emulator.filters import RecordIds
 from otaclient_iotda.emulator.groups import DeviceGroups
-from otaclient_iotda.emulator.masks import (
-    all_of,
-    any_of,
-    between,
-    column,
-    inverted,
-    marked,
-    of_product,
-    periodic,
-)
 from otaclient_iotda.emulator.sql import Condition, Statement, create_time_ms
 
 __all__ = ["DeviceSearch"]
@@ -171,19 +162,19 @@ class DeviceSearch:
 
     def _apps(self, values: Collection[str]) -> bytes:
         owned = (render.app_id(self._fleet, product_id) for product_id in self._table.product_ids)
-        return of_product(self._table, [index for index, owner in enumerate(owned) if owner in values])
+        return column(self._table.product_column, [index for index, owner in enumerate(owned) if owner in values])
 
     def _products(self, values: Collection[str]) -> bytes:
-        return of_product(self._table, _places(self._table.product_ids, values))
+        return column(self._table.product_column, places(self._table.product_ids, values))
 
     def _statuses(self, values: Collection[str]) -> bytes:
-        return column(self._table.connection_column, _places([each.value.upper() for each in CONNECTIONS], values))
+        return column(self._table.connection_column, places([each.value.upper() for each in CONNECTIONS], values))
 
     def _firmware_versions(self, values: Collection[str]) -> bytes:
-        return column(self._table.firmware_version_column, _places(self._table.firmware_versions, values))
+        return column(self._table.firmware_version_column, places(self._table.firmware_versions, values))
 
     def _software_versions(self, values: Collection[str]) -> bytes:
-        return column(self._table.software_version_column, _places(self._table.software_versions, values))
+        return column(self._table.software_version_column, places(self._table.software_versions, values))
 
     def _gateways(self, values: Collection[str]) -> bytes:
         """A gateway's own children, and a device that is its own gateway."""
@@ -222,14 +213,11 @@ class DeviceSearch:
         for index, product in enumerate(self._fleet.products):
             begin = f"{product.key_prefix}-"
             digits = prefix.removeprefix(begin)
+            of_product = column(self._table.product_column, {index})
             if begin.startswith(prefix):
-                masks.append(of_product(self._table, {index}))
+                masks.append(of_product)
             elif prefix.startswith(begin) and digits.isascii() and digits.isdigit() and len(digits) <= _KEY_DIGITS:
                 size = 10 ** (_KEY_DIGITS - len(digits))
                 first = int(digits) * size
-                masks.append(all_of([of_product(self._table, {index}), between(first, first + size, count)], count))
+                masks.append(all_of([of_product, between(first, first + size, count)], count))
         return any_of(masks, count)
-
-
-def _places(catalogue: Sequence[str], values: Collection[str]) -> list[int]:
-    return [index for index, value in enumerate(catalogue) if value in values]
