@@ -3,6 +3,7 @@
 Everything that touches the disk runs in a worker thread, in pieces, and no file is kept open between two of them.
 """
 
+import errno
 import hashlib
 import os
 import stat
@@ -31,11 +32,14 @@ __all__ = [
     "opened_content",
     "path_text",
     "reason_of",
+    "unwritable",
 ]
 
 PIECE_BYTES: Final = 1024 * 1024
 DIGEST_ALGORITHMS: Final = {"md5": 32, "sha256": 64}
 """The digests that vendors store, each with its length in hexadecimal digits."""
+# Parquet's writer tells of no reason at times: then room is the first thing to look for.
+_WANTS_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, None})
 
 
 def as_digest(checksum: Checksum | None) -> Checksum | None:
@@ -234,11 +238,26 @@ def path_text(given: Any, *, name: str) -> str:
         InvalidQueryError: It is none.
     """
     text: Any = os.fspath(given) if isinstance(given, os.PathLike) else given  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    if not isinstance(text, str) or not text or "\0" in text:
+    if not isinstance(text, str) or not text or "\0" in text or not _has_bytes(text):
         raise InvalidQueryError(f"{name} is {text!r}: give the path of a file as a text")
     return text
+
+
+def _has_bytes(path: str) -> bool:
+    """Tell whether the system, which names files by bytes, can be asked for a path: half a surrogate pair has none."""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def reason_of(error: OSError) -> str:
     """Return what the system says about a file, without the path, which the message around it names."""
     return error.strerror or str(error) or type(error).__name__
+
+
+def unwritable(what: object, error: OSError, *, elsewhere: str = "name a file elsewhere") -> str:
+    """Return the message on what does not take what is written to it: why, and what to do about that."""
+    remedy = f"free some room, or {elsewhere}" if error.errno in _WANTS_ROOM else elsewhere
+    return f"{what} cannot be written: {reason_of(error)}; {remedy}"

@@ -20,7 +20,6 @@ from typing import Any
 
 import gevent
 from locust import User, constant_throughput, events, task
-from locust.env import Environment
 
 import otaclient
 from otaclient import OtaError, load
@@ -98,14 +97,12 @@ async def _watched(coroutine: Coroutine[Any, Any, Any]) -> load.Watched:
 
 
 @events.test_start.add_listener
-def _open(environment: Environment, **_: Any) -> None:
+def _open(**_: Any) -> None:
     try:
         FleetUser.bridge = Bridge()
     except OtaError as error:
         print(f"error: {error}", file=sys.stderr)
-        environment.process_exit_code = 2
-        assert environment.runner is not None
-        environment.runner.quit()
+        sys.exit(2)  # at once: a runner that is told to quit here would go on until --run-time, or for ever
 
 
 @events.test_stop.add_listener

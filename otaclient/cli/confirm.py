@@ -39,11 +39,20 @@ async def confirm(question: str, *, yes: bool) -> None:
     with _interruptible():
         sys.stderr.write(f"{plain(question)} [y/N] ")
         sys.stderr.flush()
-        answer = sys.stdin.readline()
-    if not answer.endswith("\n"):
-        sys.stderr.write("\n")
+        answer = _answer()
     if answer.strip().lower() not in _YES:
         raise DeclinedError
+
+
+def _answer() -> str:
+    """Return the line that is typed; what is said next begins a line of its own."""
+    answer = ""
+    try:
+        answer = sys.stdin.readline()
+    finally:
+        if not answer.endswith("\n"):  # as after Ctrl-C, and at the end of input
+            sys.stderr.write("\n")
+    return answer
 
 
 def _is_terminal() -> bool:

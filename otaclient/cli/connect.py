@@ -24,8 +24,11 @@ def connect(name: str | None, *, profile: str | None) -> Backend:
     configured = configured_backends(profile)
     if len(configured) == 1:
         return open_backend(configured[0], profile=profile)
+    if not configured:
+        raise _nothing_configured()
     raise UsageError(
-        f"{_configured_line(configured)}: name one with --backend (known: {', '.join(available_backends())})"
+        f"several backends have settings ({', '.join(configured)}): name one with --backend "
+        f"(known: {', '.join(available_backends())})"
     )
 
 
@@ -51,7 +54,7 @@ def chosen_backends(names: Sequence[str] | None, *, profile: str | None) -> tupl
         raise UsageError(f"--backend {repeated[0]} is given twice: give each backend once")
     chosen = tuple(names or ()) or configured_backends(profile)
     if not chosen:
-        raise UsageError(f"{_configured_line(())}: name one with --backend (known: {', '.join(available_backends())})")
+        raise _nothing_configured()
     return chosen
 
 
@@ -86,7 +89,8 @@ def _has_settings(name: str, profile: str | None) -> bool:
     return any(setting.source for setting in settings_of(plugin.name, plugin.config_type, profile=profile))
 
 
-def _configured_line(configured: Sequence[str]) -> str:
-    if not configured:
-        return "no backend has settings ('otaclient backends' lists them)"
-    return f"several backends have settings ({', '.join(configured)})"
+def _nothing_configured() -> UsageError:
+    return UsageError(
+        f"no backend has settings (known: {', '.join(available_backends())}): 'otaclient backends' lists what to set; "
+        "without an account, 'otaclient emulator' starts a cloud on this machine"
+    )

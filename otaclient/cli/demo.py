@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from otaclient.cli.cells import plain
-from otaclient.cli.emulator import Devices, Seed, emulator_class, emulator_names, generated_fleet
+from otaclient.cli.emulator import Devices, Seed, generated_fleet
 from otaclient.cli.failures import ExitCode
 from otaclient.cli.options import Force
 from otaclient.cli.picture import drawn
@@ -29,7 +29,7 @@ from otaclient.fleet.scan import scan
 from otaclient.models import DeviceUpgrade, JobStatus
 from otaclient.protocols import Backend
 from otaclient.queries import DeviceUpgradeQuery, FirmwareQuery, JobQuery
-from otaclient.registry import open_backend
+from otaclient.registry import available_emulators, emulator_class, open_backend
 
 __all__ = ["demo"]
 
@@ -37,7 +37,8 @@ _SHOWN_VERSIONS = 3
 _OTHER_COLUMNS = 46
 """How wide the table is without the versions."""
 _UNTOLD = "not told"
-_BETWEEN = " · "
+_NARROWEST_VERSIONS = 15
+"""One version and its number."""
 _MOST_LISTED = 100_000
 _OPENING = (
     "Emulated device fleets of several IoT clouds, each behind its vendor's own HTTP interface on this machine, "
@@ -148,7 +149,7 @@ async def _vendors(devices: int, seed: int) -> AsyncGenerator[list[_Vendor]]:
     """Run all emulators, each with a fleet of its own, and a client for each."""
     async with AsyncExitStack() as stack:
         vendors: list[_Vendor] = []
-        for number, name in enumerate(emulator_names()):
+        for number, name in enumerate(available_emulators()):
             async with ProgressBar(f"Making the fleet of {name}", unit=""):
                 fleet = await generated_fleet(devices, seed + number)
             emulator = await stack.enter_async_context(emulator_class(name)(fleet))
@@ -214,18 +215,22 @@ def _check(tally: _Tally, vendors: Sequence[_Vendor]) -> _Check:
 
 
 def _print_fleet(console: Console, tally: _Tally, labels: Sequence[str]) -> None:
-    console.print(_table(tally, labels, room=console.width - _OTHER_COLUMNS))
+    room = console.width - _OTHER_COLUMNS
+    console.print(_table(tally, labels, room=room, between=", " if console.options.ascii_only else " · "))
+    if room < _NARROWEST_VERSIONS:
+        console.print("no room for: firmware versions", style="dim")
     if any(None in counts for counts in tally.upgrading.values()):
         console.print(f"{_UNTOLD}: the vendor's list of devices does not say who is being upgraded\n", style="dim")
 
 
-def _table(tally: _Tally, backends: Sequence[str], *, room: int) -> Table:
+def _table(tally: _Tally, backends: Sequence[str], *, room: int, between: str) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, show_footer=True)
     everything = [group for backend in backends for group in tally.groups(backend)]
     table.add_column("backend", footer="all", no_wrap=True)
     table.add_column("product", no_wrap=True)
     table.add_column("devices", footer=_devices(tally, everything), justify="right", no_wrap=True)
-    table.add_column("firmware versions, most common first")
+    if room >= _NARROWEST_VERSIONS:
+        table.add_column("firmware versions, most common first")
     table.add_column("upgrading", footer=_upgrading(tally, everything), justify="right", no_wrap=True)
     for backend in backends:
         groups = tally.groups(backend)
@@ -234,12 +239,14 @@ def _table(tally: _Tally, backends: Sequence[str], *, room: int) -> Table:
                 backend if number == 0 else "",
                 plain(group[1]),
                 _devices(tally, [group]),
-                _versions(tally.versions[group], room),
+                *_versions_cell(tally.versions[group], room, between),
                 _upgrading(tally, [group]),
             )
         named = "" if groups else backend
         devices, upgrading = _devices(tally, groups), _upgrading(tally, groups)
-        table.add_row(named, "all", devices, "", upgrading, style="bold", end_section=True)
+        table.add_row(
+            named, "all", devices, *_versions_cell({}, room, between), upgrading, style="bold", end_section=True
+        )
     return table
 
 
@@ -252,7 +259,12 @@ def _upgrading(tally: _Tally, groups: Sequence[tuple[str, str]]) -> str:
     return f"{sum(counts[True] for counts in known):,}" if known else _UNTOLD
 
 
-def _versions(counts: Mapping[str, int], room: int) -> str:
+def _versions_cell(counts: Mapping[str, int], room: int, between: str) -> Sequence[str]:
+    """Return the cell of a row; none where there is no room for that column."""
+    return [_wrapped(_most_common(counts), room, between)] if room >= _NARROWEST_VERSIONS else []
+
+
+def _most_common(counts: Mapping[str, int]) -> list[str]:
     """Return the most common versions and the number of the rest, which together are all devices."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     # One version alone in the rest is shown as itself.
@@ -261,15 +273,15 @@ def _versions(counts: Mapping[str, int], room: int) -> str:
     rest = ordered[shown:]
     if rest:
         pieces.append(f"{len(rest)} others {sum(count for _, count in rest):,}")
-    return _wrapped(pieces, room)
+    return pieces
 
 
-def _wrapped(pieces: Sequence[str], room: int) -> str:
+def _wrapped(pieces: Sequence[str], room: int, between: str) -> str:
     """Return the pieces on as few lines as they fit on, none of them broken."""
-    lines = [pieces[0]]
-    for piece in pieces[1:]:
-        if len(lines[-1]) + len(_BETWEEN) + len(piece) <= room:
-            lines[-1] += f"{_BETWEEN}{piece}"
+    lines: list[str] = []
+    for piece in pieces:
+        if lines and len(lines[-1]) + len(between) + len(piece) <= room:
+            lines[-1] += f"{between}{piece}"
         else:
             lines.append(piece)
     return "\n".join(lines)
@@ -290,7 +302,9 @@ def _print_account(console: Console, check: _Check, certificate: Certificate) ->
             "client and emulators share one process"
         ),
     )
-    lines.add_row("Next", Text(f"{_program()} emulator {emulator_names()[0]}  (a server to try the other commands on)"))
+    lines.add_row(
+        "Next", Text(f"{_program()} emulator {available_emulators()[0]}  (a server to try the other commands on)")
+    )
     console.print(lines)
 
 

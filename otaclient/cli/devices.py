@@ -19,6 +19,7 @@ from otaclient.cli.options import (
     BackendName,
     BackendNames,
     Concurrency,
+    FileFormat,
     Force,
     Limit,
     OutputFormat,
@@ -83,7 +84,10 @@ class _Filters:
         bool | None, Parameter(negative="--not-upgrading", help="Only what is (not) being upgraded.")
     ] = None
     resolve_upgrading: Annotated[
-        bool, Parameter(negative="", help="Find out who is being upgraded even where that costs extra calls.")
+        bool,
+        Parameter(
+            negative="", show_default=False, help="Find out who is being upgraded even where that costs extra calls."
+        ),
     ] = False
     registered_after: Annotated[
         str | None, Parameter(help="Only registered after this instant, such as 2026-01-31T08:00:00Z.")
@@ -153,10 +157,16 @@ async def show_device(
 async def scan_devices(
     *,
     filters: _Filters | None = None,
-    explain: Annotated[bool, Parameter(negative="", help="Say what the scan would do, and do not scan.")] = False,
+    explain: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Say what the scan would do, and do not scan.")
+    ] = False,
     probe: Annotated[
         bool,
-        Parameter(negative="", help="With --explain: ask how many devices there are, and say what that takes."),
+        Parameter(
+            negative="",
+            show_default=False,
+            help="With --explain: ask how many devices there are, and say what that takes.",
+        ),
     ] = False,
     out: _Out = None,
     certificate: _CertificateFile = None,
@@ -166,7 +176,7 @@ async def scan_devices(
     wide: Wide = False,
     backend: BackendNames = None,
     profile: Profile = None,
-    format: OutputFormat = None,  # noqa: A002 - the option's name is a contract
+    format: FileFormat = None,  # noqa: A002 - the option's name is a contract
 ) -> ExitCode:
     """Read whole fleets, of several backends at once: each device once, with a certificate of what was read.
 

@@ -94,7 +94,7 @@ def _lines(checks: Sequence[Check], screen: Screen) -> list[str]:
     """Return a line for each check; unlike in a table, nothing of what to do is ever left out."""
     rows = [(check.backend, check.check, check.result.value) for check in checks]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    heads = [aligned(row[:2], widths[:2], (False, False), cut=False) for row in rows]
+    heads = [aligned(row[:2], widths[:2], (False, False)) for row in rows]
     results = [screen.painted(f"{check.result.value:<{widths[2]}}", _TONES[check.result]) for check in checks]
     return [
         f"{head}  {result}  {plain(check.detail)}" for head, result, check in zip(heads, results, checks, strict=True)

@@ -5,8 +5,6 @@ import errno
 import os
 import shlex
 import socket
-from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
@@ -22,10 +20,10 @@ from otaclient.cli.sink import StandardOutput
 from otaclient.counted import counted
 from otaclient.emulator import Churn, DocumentError, EmulatorServer, FaultPlan, Fleet
 from otaclient.emulator.control import PREFIX
+from otaclient.registry import emulator_class
 
-__all__ = ["Devices", "Seed", "emulator", "emulator_class", "emulator_names", "generated_fleet"]
+__all__ = ["Devices", "Seed", "emulator", "generated_fleet"]
 
-_GROUP = "otaclient.emulators"
 _HOST_REMEDY = "give --host an address of this machine, such as 127.0.0.1"
 _PORT_REMEDY = "choose another with --port (0 takes a free one)"
 
@@ -38,7 +36,7 @@ _Host = Annotated[str, Parameter(help="The address to bind. Nothing outside this
 _Speed = Annotated[
     float | None,
     Parameter(
-        validator=validators.Number(gt=0),
+        validator=validators.Number(gt=0, lte=1_000_000),
         help="How many times faster than life devices upgrade (default: 1, or what the fault plan says).",
     ),
 ]
@@ -51,7 +49,10 @@ _Churn = Annotated[
     ),
 ]
 _GeneratedJobsRun = Annotated[
-    bool, Parameter(negative="", help="Let the jobs that came with the fleet go on; they stand still otherwise.")
+    bool,
+    Parameter(
+        negative="", show_default=False, help="Let the jobs that came with the fleet go on; they stand still otherwise."
+    ),
 ]
 _Faults = Annotated[
     Path | None,
@@ -67,24 +68,6 @@ _Counters = Annotated[
         help="Tell every so many seconds, on standard error, what goes on; and at the end what went on.",
     ),
 ]
-
-
-def emulator_names() -> tuple[str, ...]:
-    """Return the names of the installed emulators, sorted."""
-    return tuple(sorted(_entry_points()))
-
-
-def emulator_class(name: str) -> type[EmulatorServer]:
-    """Return an installed emulator.
-
-    Raises:
-        UsageError: There is no such emulator.
-    """
-    found = _entry_points().get(name)
-    if found is None:
-        raise UsageError(f"there is no emulator {name!r}; known emulators: {', '.join(emulator_names()) or 'none'}")
-    loaded: type[EmulatorServer] = found.load()
-    return loaded
 
 
 async def generated_fleet(devices: int, seed: int) -> Fleet:
@@ -124,7 +107,7 @@ async def emulator(
     if not host:
         # For the system it would mean every address of this machine.
         raise UsageError(f"--host is an empty text: {_HOST_REMEDY}")
-    server_class = emulator_class(vendor)
+    server_class: type[EmulatorServer] = emulator_class(vendor)
     plan = _fault_plan(faults)
     _check_said_once(plan, faults, speed=speed, churn=churn)
     fleet = await generated_fleet(devices, seed)
@@ -212,7 +195,3 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _entry_points() -> Mapping[str, EntryPoint]:
-    return {found.name: found for found in entry_points(group=_GROUP)}

@@ -55,8 +55,9 @@ _OPTIONS: Final[Mapping[str, str]] = {
     "source_versions": "--source-version",
     "firmware_ids": "--firmware-id",
     "firmware_versions": "--firmware-version",
+    "resolve_upgrading": "--resolve-upgrading",
 }
-"""The options whose names are not those of the fields that they set."""
+"""The options whose names are not those of the fields that they set, or that are given in another way."""
 _whole = ContextVar("whole lines", default=False)
 
 
@@ -147,7 +148,9 @@ def one_line(error: BaseException) -> str:
         return line
     shorter = _with_fewer_vendor_words(line, error)
     if len(shorter) > _LONGEST_LINE and not _is_ours(error):
-        shorter = f"{shorter[: _LONGEST_LINE - _TAIL]} … {shorter[-_TAIL:]}"
+        tail = min(max(_TAIL, len(_behind_vendor_words(shorter, error))), _LONGEST_LINE)
+        head = max(_LONGEST_LINE - tail, _LEAST_VENDOR_WORDS)
+        shorter = f"{shorter[:head]} … {shorter[-tail:]}"
     return line if shorter == line else shorter + _CUT
 
 
@@ -188,6 +191,12 @@ def _with_fewer_vendor_words(line: str, error: BaseException) -> str:
     said = _flat(getattr(error, "vendor_message", None) or "")
     room = max(_LEAST_VENDOR_WORDS, len(said) - (len(line) - _LONGEST_LINE))
     return line.replace(said, f"{said[: room - 1]}…", 1) if len(said) > room else line
+
+
+def _behind_vendor_words(line: str, error: BaseException) -> str:
+    """Return what follows the vendor's words, however they were cut: the remedy, and the facts of the answer."""
+    said = _flat(getattr(error, "vendor_message", None) or "")[: _LEAST_VENDOR_WORDS - 1]
+    return line.rpartition(said)[2].removeprefix("…") if said else ""
 
 
 def _is_ours(error: BaseException) -> bool:

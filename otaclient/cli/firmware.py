@@ -41,6 +41,7 @@ app = App(
 app.command(
     upload_firmware,
     name="upload",
+    usage="Usage: otaclient firmware upload --version STR [OPTIONS] [FILE]",
     help_epilogue=examples(
         "firmware upload pump-2.4.bin --version 2.4 --name Pump \\\n      --product 8UhOTwV5 --backend enos",
         "firmware upload --location obs://bucket/pump-2.4.bin --version 2.4 \\\n"

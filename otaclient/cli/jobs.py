@@ -238,6 +238,7 @@ async def delete_job(job_id: str, /, *, yes: Yes = False, backend: BackendName =
 
 @app.command(
     name="cancel",
+    usage="Usage: otaclient jobs cancel [OPTIONS] JOB_ID [DEVICES...]",
     help_epilogue=examples(
         "jobs cancel 6214ad21 pump_1 pump_2 --backend enos",
         "jobs cancel 6214ad21 --devices-file pumps.txt --yes --backend enos",
@@ -272,6 +273,7 @@ async def cancel_tasks(
 
 @app.command(
     name="retry",
+    usage="Usage: otaclient jobs retry [OPTIONS] JOB_ID [DEVICES...]",
     help_epilogue=examples(
         "jobs retry 6214ad21 pump_1 pump_2 --backend enos",
         "jobs retry 6214ad21 --devices-file - --backend enos <pumps.txt",

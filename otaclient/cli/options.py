@@ -18,6 +18,7 @@ __all__ = [
     "BackendName",
     "BackendNames",
     "Concurrency",
+    "FileFormat",
     "FirmwareKindWord",
     "Force",
     "JobKindWord",
@@ -60,7 +61,11 @@ Profile: TypeAlias = Annotated[
 ]
 OutputFormat: TypeAlias = Annotated[
     Format | None,
-    Parameter(name="--format", help="How to print (default: table; with --out, what its ending says, else jsonl)."),
+    Parameter(name="--format", help="How to print (default: table)."),
+]
+FileFormat: TypeAlias = Annotated[
+    Format | None,
+    Parameter(name="--format", help="How to print (default: table; with --out, what its ending says)."),
 ]
 # The members of the enumerations that one can look for, as data has them: not "unknown", and with their underscores.
 FirmwareKindWord: TypeAlias = Literal["firmware", "software", "module"]
@@ -104,7 +109,9 @@ Wide: TypeAlias = Annotated[
         help="Print tables with every column, uncut, however narrow the terminal is.",
     ),
 ]
-Force: TypeAlias = Annotated[bool, Parameter(name="--force", negative="", help="Replace files that exist.")]
+Force: TypeAlias = Annotated[
+    bool, Parameter(name="--force", negative="", show_default=False, help="Replace files that exist.")
+]
 
 _GLOBAL = ("--backend", "--profile", "--format")
 _VERBOSE = "--verbose"

@@ -51,6 +51,8 @@ class ProgressBar:
             TimeElapsedColumn(),
             console=self._console,
             transient=not prominent,
+            # Data is no message: rich would print it above the bar, on standard error, instead of where it is to go.
+            redirect_stdout=False,
         )
         self._unit = plain(unit)
         self._patience = 0.0 if prominent else PATIENCE_SECONDS

@@ -1,5 +1,6 @@
 """``otaclient report``: what a scanned fleet looks like, and what changed in it, as a page for everybody."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import anyio
 from cyclopts import Parameter, validators
 
 from otaclient import export
+from otaclient.cli.failures import UsageError
 from otaclient.cli.listing import say
 from otaclient.cli.options import Force
 from otaclient.cli.progress import ProgressBar
@@ -42,6 +44,7 @@ async def report(
     file
         What 'otaclient devices scan --out' wrote: .parquet, .csv or .jsonl.
     """
+    _check_are_different(file, out, since)
     claim(out, force=force)
     later = await anyio.to_thread.run_sync(export.read, file)
     earlier = None if since is None else await anyio.to_thread.run_sync(export.read, since)
@@ -58,6 +61,24 @@ async def report(
         )
         await anyio.to_thread.run_sync(lambda: write_file(out, page(found), force=True))
     say(_summary(found, out))
+
+
+def _check_are_different(file: Path, out: Path, since: Path | None) -> None:
+    """Check that the page replaces no fleet, and that no fleet is compared with itself.
+
+    Raises:
+        UsageError: Two of the names are those of one file.
+    """
+    if since is not None and _are_same(file, since):
+        raise UsageError(f"--since {since} is the file to report on: name an earlier one")
+    if any(_are_same(out, fleet) for fleet in (file, since) if fleet is not None):
+        raise UsageError(f"--out {out} is a fleet that is read: name another file for the page")
+
+
+def _are_same(one: Path, other: Path) -> bool:
+    with suppress(OSError):  # one that is not there is another
+        return one.samefile(other)
+    return False
 
 
 def _summary(found: Report, out: Path) -> str:

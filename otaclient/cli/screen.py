@@ -35,6 +35,8 @@ class Screen:
     width: int | None = None
     """How many cells a line has; ``None`` for as many as it takes."""
     colours: bool = False
+    ascii_only: bool = False
+    """Whether a line, or an ellipsis, would come as an escape."""
     now: datetime | None = None
     """The present, where somebody looks at once: ``3 min ago`` is of no use in a file."""
 
@@ -51,10 +53,18 @@ def screen_of(
     stream: Any, *, wide: bool = False, environ: Mapping[str, str] | None = None, clock: Clock = SYSTEM_CLOCK
 ) -> Screen:
     """Return what a stream shows; ``wide`` lets lines get as long as they are, beyond the edge of the terminal."""
-    colours = has_colours(stream, environ)
+    seen = Screen(colours=has_colours(stream, environ), ascii_only=_is_ascii_only(stream))
     if not stream.isatty():
-        return Screen(colours=colours)
-    return Screen(width=None if wide else get_terminal_size().columns, colours=colours, now=clock.now())
+        return seen
+    return attrs.evolve(seen, width=None if wide else get_terminal_size().columns, now=clock.now())
+
+
+def _is_ascii_only(stream: Any) -> bool:
+    try:
+        "─…".encode(getattr(stream, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def has_colours(stream: Any, environ: Mapping[str, str] | None = None) -> bool:

@@ -11,7 +11,7 @@ import anyio
 
 from otaclient.cli.failures import UsageError
 from otaclient.errors import OtaError
-from otaclient.files import reason_of
+from otaclient.files import reason_of, unwritable
 
 __all__ = [
     "FileSink",
@@ -80,9 +80,7 @@ def explained_output() -> Generator[None]:
     except BrokenPipeError:
         raise  # whoever reads has seen enough, which is no failure
     except OSError as error:
-        raise OtaError(
-            f"standard output cannot be written: {reason_of(error)}; free some room, or let it go elsewhere"
-        ) from error
+        raise OtaError(unwritable("standard output", error, elsewhere="let it go elsewhere")) from error
 
 
 class FileSink:
@@ -196,9 +194,7 @@ def explained(path: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        raise OtaError(
-            f"{path} cannot be written: {reason_of(error)}; free some room, or name a file elsewhere"
-        ) from error
+        raise OtaError(unwritable(path, error)) from error
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:

@@ -1,7 +1,9 @@
 """The standard streams, also where one is closed; and what is laid out by rich, told as other output where it fails."""
 
+import codecs
 import errno
 import io
+import json
 import os
 import sys
 from collections.abc import Generator
@@ -13,6 +15,17 @@ from rich.console import Console
 from otaclient.cli.sink import explained_output
 
 __all__ = ["OutputConsole", "standard_streams"]
+
+_AS_ESCAPES = "otaclient.escapes"
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """Return the escapes for letters that a stream cannot take: those of JSON, which is then still that very JSON."""
+    assert isinstance(error, UnicodeEncodeError)
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+codecs.register_error(_AS_ESCAPES, _escaped)
 
 
 @contextmanager
@@ -30,7 +43,7 @@ def standard_streams() -> Generator[None]:
             setattr(sys, name, stands_for())
         elif isinstance(stream, io.TextIOWrapper) and name != "stdin":
             # A terminal that cannot show a letter gets its escape rather than no output.
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=_AS_ESCAPES)
     try:
         yield
     finally:

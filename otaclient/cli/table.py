@@ -73,8 +73,10 @@ class Table:
 
     def _top(self) -> str:
         alignments = [column.right for column in self._columns]
-        headings = aligned([column.heading for column in self._columns], self._widths, alignments, cut=self._is_cut)
-        rule = _GAP.join("─" * width for width in self._widths)
+        headings = aligned(
+            [column.heading for column in self._columns], self._widths, alignments, ellipsis=self._ellipsis
+        )
+        rule = _GAP.join(("-" if self._screen.ascii_only else "─") * width for width in self._widths)
         return f"{self._screen.painted(headings.rstrip(), Tone.HEADING)}\n{self._screen.painted(rule, Tone.FAINT)}\n"
 
     def _lines(self, rows: Iterable[Sequence[str]]) -> str:
@@ -83,29 +85,33 @@ class Table:
     def _line(self, cells: Sequence[str]) -> str:
         pieces: list[str] = []
         for cell, width, column in zip(cells, self._widths, self._columns, strict=True):
-            if self._is_cut and cell_len(cell) > width:
+            if self._ellipsis and cell_len(cell) > width:
                 self._shortened[column.heading] = None
-            sized = _sized(cell, width, right=column.right, cut=self._is_cut)
+            sized = _sized(cell, width, right=column.right, ellipsis=self._ellipsis)
             pieces.append(self._screen.painted(sized, column.tones.get(cell)))
         return _GAP.join(pieces)
 
     @property
-    def _is_cut(self) -> bool:
-        return self._screen.width is not None
+    def _ellipsis(self) -> str:
+        """The end of what is cut; nothing where nothing is."""
+        if self._screen.width is None:
+            return ""
+        return "~" if self._screen.ascii_only else "…"
 
 
-def aligned(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool], *, cut: bool) -> str:
-    """Return cells as one line of columns; ``cut`` shortens what is too long, and shows that with an ellipsis."""
+def aligned(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool], *, ellipsis: str = "") -> str:
+    """Return cells as one line of columns; what is too long ends in the ellipsis, or stays whole without one."""
     return _GAP.join(
-        _sized(cell, width, right=at_right, cut=cut) for cell, width, at_right in zip(cells, widths, right, strict=True)
+        _sized(cell, width, right=at_right, ellipsis=ellipsis)
+        for cell, width, at_right in zip(cells, widths, right, strict=True)
     )
 
 
-def _sized(text: str, width: int, *, right: bool, cut: bool) -> str:
+def _sized(text: str, width: int, *, right: bool, ellipsis: str) -> str:
     missing = width - cell_len(text)
     if missing >= 0:
         return " " * missing + text if right else text + " " * missing
-    return set_cell_size(text, width - 1) + "…" if cut else text
+    return set_cell_size(text, width - 1) + ellipsis if ellipsis else text
 
 
 def _natural_widths(rows: Sequence[Sequence[str]]) -> list[int]:

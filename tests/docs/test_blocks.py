@@ -86,6 +86,23 @@ def test_every_block_runs(page: Path, fleet: Fleet, tmp_path: Path, monkeypatch:
     )
 
 
+def test_an_update_lets_lines_stand_that_differ_in_a_time_alone(tmp_path: Path) -> None:
+    """A page changes where its output did: in the right columns, and no line of one command becomes another's."""
+    page = tmp_path / "page.md"
+
+    def shown(name: str, one: str, other: str) -> str:
+        return f"$ one\nname   {name}\nat     {one}\n$ other\nname     b\nat       {other}\n"
+
+    old = shown("a", "2026-01-01 08:00:00Z", "2026-02-02 08:00:00Z")
+    page.write_text(f"```console\n{old}```\n", encoding="utf-8")
+    (block,) = blocks_of(page)
+    rewrite([(block, shown("new", "2027-01-01 08:00:00Z", "2027-02-02 08:00:00Z"))])
+    expected = shown("new", "2026-01-01 08:00:00Z", "2026-02-02 08:00:00Z")
+    assert page.read_text(encoding="utf-8") == f"```console\n{expected}```\n"
+    rewrite([(block, expected.replace("at     ", "at   "))])
+    assert "at   2026-01-01 08:00:00Z\n" in page.read_text(encoding="utf-8")
+
+
 def test_every_block_says_what_it_is() -> None:
     """A block in a language that nothing here runs, or in none, would never be checked."""
     unknown = [block.place for page in PAGES for block in blocks_of(page) if block.language not in LANGUAGES]

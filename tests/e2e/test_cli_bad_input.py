@@ -18,6 +18,7 @@ def test_errors_speak_the_language_of_the_command(run: Run) -> None:
     """What the library calls otherwise is told as the option, or the variable, that one types."""
     run("firmware", "list", "--backend", "enos", "--kind", "module").refused(2, "; at a terminal, kinds is --kind")
     run("jobs", "list", "--backend", "iotda", "--product", "x").refused(2, "products is --product, firmware_ids is")
+    run("devices", "list", "--backend", "iotda", "--upgrading").refused(2, "resolve_upgrading is --resolve-upgrading")
     words = ("firmware", "upload", "--backend", "iotda", "--location", "obs://b/x", "--version", "1")
     assert "app_id is OTACLIENT_IOTDA_APP_ID, owner_id is --owner" in run(*words, "--product", "x").err
     assert "product_id is --product" in run(*words, "--owner", "x").err
@@ -29,7 +30,7 @@ def test_errors_speak_the_language_of_the_command(run: Run) -> None:
     ("words", "said"),
     [
         (["jobs", "list", "--backend", "aws"], ["no backend 'aws'", "known backends: enos, iotda"]),
-        (["jobs", "list"], ["no backend has settings", "--backend", "enos, iotda"]),
+        (["jobs", "list"], ["no backend has settings", "enos, iotda", "'otaclient backends'", "'otaclient emulator'"]),
         (["devices", "scan"], ["no backend has settings"]),
         (["devices", "scan", "--backend", "enos", "--backend", "enos"], ["--backend enos is given twice"]),
         (["jobs", "list", "--backend", "enos"], ["missing settings endpoint, org_id", "OTACLIENT_ENOS_ENDPOINT"]),

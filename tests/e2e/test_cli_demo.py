@@ -11,11 +11,13 @@ from typing import Any
 
 import attrs
 import pytest
+from rich.console import ConsoleOptions
 
-from otaclient.cli.emulator import _is_loopback, emulator_class, emulator_names
+from otaclient.cli.emulator import _is_loopback
 from otaclient.cli.listing import say
 from otaclient.cli.progress import ProgressBar
 from otaclient.emulator import EmulatorServer
+from otaclient.registry import available_emulators, emulator_class
 from support.command_line import VENDORS, Run, uncertain
 
 
@@ -35,6 +37,27 @@ def test_demo_fits_a_narrow_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) 
     result = run("demo", "--devices", "300", "--seed", "5")
     assert all(len(line) <= 80 for line in result.out.splitlines())
     assert any(re.fullmatch(r" +\d+ others \d+ *", line) for line in result.out.splitlines())
+
+
+@pytest.mark.parametrize(("columns", "told"), [("40", True), ("60", True), ("61", False)])
+def test_demo_says_what_a_very_narrow_terminal_does_not_show(
+    run: Run, monkeypatch: pytest.MonkeyPatch, columns: str, told: bool
+) -> None:
+    """Versions are shown as long as one fits on a line, and missed in words where none does."""
+    monkeypatch.setenv("COLUMNS", columns)
+    result = run("demo", "--devices", "300", "--seed", "5")
+    assert ("no room for: firmware versions\n" in result.out) is told
+    assert (" others " in result.out) is not told
+    assert "upgrading\n───" in result.out
+    assert "…" not in result.out
+
+
+def test_demo_where_only_ascii_can_be_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing comes as an escape."""
+    monkeypatch.setattr(ConsoleOptions, "ascii_only", True)
+    out = run("demo", "--devices", "300", "--seed", "5").out
+    assert out.isascii()
+    assert re.search(r"V3\.1 \d+, V\d", out)
 
 
 def test_demo_of_tiny_fleets_works(run: Run) -> None:
@@ -147,7 +170,7 @@ def test_loopback_addresses_are_known(host: str, loopback: bool) -> None:
 
 def test_emulator_names_are_the_entry_points() -> None:
     """Both emulators are found without importing them."""
-    assert emulator_names() == VENDORS
+    assert available_emulators() == VENDORS
 
 
 @pytest.mark.usefixtures("settings")

@@ -174,6 +174,7 @@ def test_the_control_api_is_told_to_those_who_load_it(
         ),
         ("version = 1\n[churn]", ["--churn", "0.5"], "--churn 0.5: the fault plan storm.toml says churn too"),
         ("version = 1", ["--counters", "0"], "--counters"),
+        ("version = 1", ["--speed", "inf"], 'Invalid value "inf" for --speed. Must be <= 1000000.'),
     ],
 )
 def test_wrong_words_and_files_are_refused_in_one_line(

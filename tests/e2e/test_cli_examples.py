@@ -13,8 +13,8 @@ from cyclopts import App
 
 from otaclient.cli import main
 from otaclient.cli.app import app
-from otaclient.cli.emulator import emulator_class
 from otaclient.emulator import EmulatorServer, Fleet, JobPlan
+from otaclient.registry import emulator_class
 from support.command_line import emptied, loop_aside
 
 SPACE = "61f7e74d036aca5be29e1ed4"

@@ -22,9 +22,9 @@ from otaclient.cli import devices, firmware, jobs
 from otaclient.cli.completion import completion
 from otaclient.cli.demo import demo
 from otaclient.cli.emulator import emulator as run_emulator
-from otaclient.cli.emulator import emulator_class
 from otaclient.cli.report import report
 from otaclient.emulator import EmulatorServer, Fleet
+from otaclient.registry import emulator_class
 from support.command_line import Run, emptied, run_here, served_aside
 from support.exports import CERTIFICATE, UNCERTAIN, device, written
 
@@ -267,6 +267,19 @@ def test_mistakes_with_a_report(run: Run, tmp_path: Path) -> None:
     )
     assert not list(tmp_path.glob("*x.html*"))
     assert (tmp_path / "there.html").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_page_never_takes_the_place_of_a_fleet(run: Run, tmp_path: Path) -> None:
+    """Not even with ``--force``, and by whatever name; and a fleet is not compared with itself."""
+    asyncio.run(written(tmp_path / "fleet.csv", [device("a")]))
+    asyncio.run(written(tmp_path / "old.csv", [device("a")]))
+    (tmp_path / "link.csv").symlink_to("fleet.csv")
+    before = (tmp_path / "fleet.csv").read_bytes()
+    for words in (["-o", "link.csv"], ["--since", "old.csv", "-o", "./old.csv"]):
+        run("report", "fleet.csv", *words, "--force").refused(2, "is a fleet that is read: name another file")
+    run("report", "fleet.csv", "--since", "link.csv", "-o", "x.html").refused(2, "--since link.csv is the file to repo")
+    assert (tmp_path / "fleet.csv").read_bytes() == before
+    assert not (tmp_path / "x.html").exists()
 
 
 def test_a_page_that_the_disk_does_not_take(run: Run, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from otaclient.cli import progress
 from otaclient.cli.progress import ProgressBar
 from otaclient.emulator import EmulatorServer
 from support.command_line import DEVICES, VENDORS, Run, as_json, uncertain
@@ -34,6 +35,18 @@ def test_scan_reads_all_configured_fleets(run: Run, emulators: Mapping[str, Emul
     table = run("devices", "scan").out.splitlines()
     assert table[0].split()[0] == "backend"
     assert len(table) == 2 * DEVICES + 2
+
+
+@pytest.mark.parametrize("words", [["scan"], ["list"]])
+@pytest.mark.usefixtures("settings")
+def test_data_and_a_progress_bar_do_not_mix(run: Run, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    """With messages on a terminal and data in a file, every record is in the file, also behind the first second."""
+    monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # what rich takes for a terminal
+    result = run("devices", *words, "--backend", "enos", "--format", "jsonl")
+    assert "Scanning" in result.err or "Reading devices" in result.err, "there was a bar"
+    assert len(result.records) == DEVICES
+    assert "device_id" not in result.err
 
 
 @pytest.mark.usefixtures("settings")

@@ -4,7 +4,6 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from otaclient.cli import main
 from otaclient.cli.app import app
 from otaclient.cli.failures import short_warnings
 from otaclient.emulator import Fleet
-from otaclient.registry import backend_plugin
+from otaclient.registry import backend_plugin, emulator_class
 from otaclient.settings import settings_of, variable_name
 from otaclient_iotda.emulator.auth import AccessKey
 from otaclient_iotda.emulator.identity import IamUser
@@ -67,11 +66,7 @@ def running() -> Iterator[World]:
             "ready_token": new("token"),
         },
     }
-    emulators = {
-        found.name: found.load()(Fleet.generate(devices=60, seed=3), **options[found.name])
-        for found in entry_points(group="otaclient.emulators")
-        if found.name in VENDORS
-    }
+    emulators = {name: emulator_class(name)(Fleet.generate(devices=60, seed=3), **options[name]) for name in VENDORS}
     with served_aside(*emulators.values()):
         environment: dict[str, str] = {}
         for emulator in emulators.values():

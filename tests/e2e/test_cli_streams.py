@@ -2,6 +2,7 @@
 
 import builtins
 import io
+import json
 import os
 import sys
 from typing import Any
@@ -47,13 +48,15 @@ def test_what_is_said_to_nobody_is_no_error(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_letters_that_a_terminal_cannot_show_come_as_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rather than as no output at all."""
+    """Rather than as no output at all; and what was JSON is still that JSON."""
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    text = json.dumps("né😀 固\n", ensure_ascii=False)
     with standard_streams():
-        sys.stdout.write("é")
+        sys.stdout.write(text)
         sys.stdout.flush()
-    assert written.getvalue() == b"\\xe9"
+    assert written.getvalue() == b'"n\\u00e9\\ud83d\\ude00 \\u56fa\\n"'
+    assert json.loads(written.getvalue()) == json.loads(text)
 
 
 @pytest.mark.parametrize("words", [["--help"], ["demo", "--devices", "3"]])

@@ -11,8 +11,8 @@ import pytest
 import trustme
 
 from otaclient.cli import main
-from otaclient.cli.emulator import emulator_class
 from otaclient.emulator import EmulatorServer, Fleet, JobPlan
+from otaclient.registry import emulator_class
 from support.command_line import Result, Run, emptied, loop_aside
 
 VENDORS = ("enos", "iotda")
@@ -41,7 +41,7 @@ def serve(loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch, tmp_
     started: list[EmulatorServer] = []
 
     def start(vendor: str, plan: JobPlan = AT_ONCE) -> EmulatorServer:
-        server = emulator_class(vendor)(Fleet.generate(devices=DEVICES, seed=11), plan=plan)
+        server: EmulatorServer = emulator_class(vendor)(Fleet.generate(devices=DEVICES, seed=11), plan=plan)
         asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
         started.append(server)
         for name, value in server.environment().items():

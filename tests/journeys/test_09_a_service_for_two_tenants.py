@@ -143,7 +143,7 @@ def test_a_graceful_stop(service: Reader) -> None:
         rest, _ = process.communicate(timeout=SECONDS)
     gate.close()
     fleet = expected_of("enos", devices=2000).expected_devices("enos")
-    counts = Counter(each.firmware_version or "" for each in fleet if each.product_id == "E4nuSUg8")
+    counts = Counter(each.firmware_version or "not reported" for each in fleet if each.product_id == "E4nuSUg8")
     assert (status, json.loads(body)) == (200, {"versions": counts, "certified": True})
     assert "Application shutdown complete" in rest
     assert "Traceback" not in rest

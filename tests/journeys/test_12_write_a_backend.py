@@ -31,3 +31,7 @@ def test_write_a_backend(reader: Reader) -> None:
     assert [row.split(",")[1] for row in rows] == [f"d{number:04}" for number in range(617)]
     refused = reader.run("otaclient jobs list --backend shelf", ends_with=2)
     assert "this backend has no such operation" in refused
+    reader.environment["OTACLIENT_SHELF_ENDPOINT"] = "shelf.example.com"
+    refused = reader.run("otaclient devices list --backend shelf", ends_with=2)
+    assert "without https://" in refused
+    assert "OTACLIENT_SHELF_ENDPOINT" in refused

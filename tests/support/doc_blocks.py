@@ -116,10 +116,14 @@ def _joined(text: str) -> str:
 
 def normalised(text: str) -> str:
     """Return an output without what differs from run to run, and without spaces at the ends of lines."""
+    # Columns are as wide as what they hold.
+    return "\n".join(re.sub(r" {2,}", "  ", line).rstrip() for line in _lasting(text.strip("\n")).splitlines())
+
+
+def _lasting(text: str) -> str:
     for pattern, word in _VOLATILE:
         text = pattern.sub(word, text)
-    # Columns are as wide as what they hold.
-    return "\n".join(re.sub(r" {2,}", "  ", line).rstrip() for line in text.strip("\n").splitlines())
+    return text
 
 
 def is_output_like(expected: str, actual: str) -> bool:
@@ -131,8 +135,11 @@ def is_output_like(expected: str, actual: str) -> bool:
 def rewrite(changes: Sequence[tuple[Block, str]]) -> None:
     """Put what was printed into its page, in the place of what that shows."""
     for block, text in sorted(changes, key=lambda change: -change[0].line):
-        kept = {normalised(line): line for line in block.text.splitlines()}
-        printed = [kept.get(normalised(line), line) for line in text.splitlines()]
+        # In the same columns only, and each in its turn: two commands of a block may print lines that differ in a time.
+        kept: dict[str, list[str]] = {}
+        for line in reversed(block.text.splitlines()):
+            kept.setdefault(_lasting(line), []).append(line)
+        printed = [same.pop() if (same := kept.get(_lasting(line).rstrip())) else line for line in text.splitlines()]
         page = block.page.read_text(encoding="utf-8")
         lines = page.splitlines(keepends=True)
         count = len(block.text.splitlines())

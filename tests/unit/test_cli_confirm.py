@@ -58,13 +58,16 @@ def test_without_a_terminal_nobody_is_asked(monkeypatch: pytest.MonkeyPatch, str
     asyncio.run(confirm("Delete?", yes=True))
 
 
-def test_interrupt_ends_the_question_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupt_ends_the_question_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Ctrl-C at the question ends the program, also inside an event loop, which would wait for an answer."""
     monkeypatch.setattr("sys.stdin", Terminal("y\n", meanwhile=lambda: signal.raise_signal(signal.SIGINT)))
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(confirm("Delete?", yes=False))
     assert signal.getsignal(signal.SIGINT) is before
+    assert capsys.readouterr().err == "Delete? [y/N] \n", "what is said next has a line of its own"
 
 
 def test_interrupt_just_before_the_question_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from otaclient.errors import (
     NotFoundError,
     OtaError,
     PayloadError,
+    PermissionDeniedError,
     ResponseLostError,
     UnsupportedOperationError,
 )
@@ -106,6 +107,22 @@ def test_long_words_of_a_vendor_are_cut_and_the_remedy_stays() -> None:
     )
     assert len(line) <= 300 + len("; --verbose shows all")
     assert CANONICAL in whole_line(REFUSED)
+
+
+def test_a_long_remedy_behind_the_words_of_a_vendor_stays_whole() -> None:
+    """Where even the shortened words leave the line too long, the cut is before the remedy, not within it."""
+    remedy = "; check the user's permission, and that the endpoint is this instance's own: " + "why " * 35
+    error = PermissionDeniedError(
+        f"the vendor does not allow it: {'Operation not allowed. ' * 9}{remedy}",
+        operation="firmware.search",
+        backend="iotda",
+        status=403,
+        vendor_message="Operation not allowed. " * 9,
+    )
+    line = one_line(error)
+    assert line.startswith("iotda firmware.search: the vendor does not allow it: Operation not allowed. ")
+    assert line.endswith(f"{remedy}(HTTP 403); --verbose shows all")
+    assert len(line) < 400 < len(whole_line(error))
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,16 @@ def test_every_help_has_an_example_of_its_own_command(run: Run, words: tuple[str
     assert all(len(line) <= 80 for line in text.splitlines())
 
 
+@pytest.mark.parametrize("words", COMMANDS)
+def test_every_help_names_its_words_and_files(run: Run, words: tuple[str, ...]) -> None:
+    """What may be left out has a name in the first line, too; and nobody reads of an option that is not there."""
+    result = run(*words, "--help")
+    assert "ARGS" not in result.out
+    assert "[default: False]" not in result.out, "what is off unless it is given needs no word"
+    assert result.out.startswith(f"Usage: otaclient {' '.join(words)}".rstrip())
+    assert ("with --out," in result.out) is (words == ("devices", "scan"))
+
+
 def test_no_command_is_forgotten(run: Run) -> None:
     """The list of commands above is complete."""
     for group in ("", "devices", "firmware", "jobs"):

@@ -174,7 +174,7 @@ def test_what_there_is_no_room_for_is_left_out_and_named(width: int | None, left
 
 def test_wide_letters_count_as_two_cells() -> None:
     """Columns line up behind letters that are two cells wide."""
-    assert aligned(["泵", "x"], [4, 2], [False, True], cut=True) == "泵     x"
+    assert aligned(["泵", "x"], [4, 2], [False, True]) == "泵     x"
 
 
 @given(st.text())

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from otaclient.cli import progress
 from otaclient.cli.progress import ProgressBar, error_console
+from otaclient.cli.sink import print_text
 
 
 def console(*, terminal: bool) -> tuple[Console, io.StringIO]:
@@ -33,6 +34,20 @@ async def test_bar_appears_when_the_work_takes_long(monkeypatch: pytest.MonkeyPa
         await turn_the_loop()
     assert "2,500 devices" in text.getvalue()
     assert "25%" in text.getvalue()
+
+
+async def test_data_does_not_go_where_the_bar_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is written to standard output while a bar is on the terminal goes on to its file, or pipe."""
+    monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0.0)
+    target, text = console(terminal=True)
+    async with ProgressBar("Scanning", unit="devices", console=target):
+        await turn_the_loop()
+        print_text("a device\n")
+    assert capsys.readouterr().out == "a device\n"
+    assert "Scanning" in text.getvalue()
+    assert "a device" not in text.getvalue()
 
 
 async def test_short_work_shows_no_bar() -> None:

@@ -112,6 +112,20 @@ def test_a_screen_is_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch) ->
     assert screen_of(Stream(terminal=False), clock=clock) == UNSEEN
 
 
+def test_a_table_where_only_ascii_can_be_shown() -> None:
+    """Lines and ellipses are drawn with what there is, rather than told as escapes."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    assert screen_of(stream) == Screen(ascii_only=True)
+    assert screen_of(io.TextIOWrapper(io.BytesIO(), encoding="utf-8")) == UNSEEN
+    jobs = [job(name=LocalizedText(default="n" * 90))]
+    table = renderer(Format.TABLE, fields=(), columns=kinds.JOBS.columns, screen=Screen(width=60, ascii_only=True))
+    text = table.block(jobs)
+    assert text.isascii()
+    assert text.splitlines()[1].startswith("------")
+    assert "nnn~" in text
+    assert table.shortened == ("name",)
+
+
 @settings(max_examples=40)
 @given(width=st.integers(min_value=30, max_value=90), name=st.text("泵車ab 全", max_size=60))
 def test_wide_letters_fit_too_and_a_cut_is_told(width: int, name: str) -> None:
@@ -265,4 +279,4 @@ def test_names_of_the_library_are_told_in_those_of_the_command() -> None:
 def test_every_option_that_is_promised_exists() -> None:
     """A name that an error tells at a terminal is an option of some command."""
     script = app.generate_completion(shell="bash")  # noqa: S604 - the name of a shell, not a wish to run one
-    assert [option for option in _OPTIONS.values() if f" {option} " not in script] == []
+    assert [option for option in _OPTIONS.values() if f'"{option}"' not in script] == []

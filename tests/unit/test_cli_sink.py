@@ -64,6 +64,17 @@ async def test_a_full_disk_leaves_no_half_of_a_file(tmp_path: Path) -> None:
     assert not any(os.scandir(tmp_path))
 
 
+def test_room_is_asked_for_only_where_it_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that nobody may write to has room enough."""
+
+    def refuse(*_words: Any, **_options: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(OtaError, match=r"fleet.json cannot be written: Permission denied; name a file elsewhere$"):
+        sink_for(tmp_path / "fleet.json", force=False)
+
+
 def test_a_disk_that_is_full_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even the part can be made."""
 
