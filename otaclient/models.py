@@ -76,7 +76,12 @@ class FrozenMap(Mapping[str, Any]):
 
 
 def _frozen_map(value: Mapping[str, Any]) -> FrozenMap:
-    return value if isinstance(value, FrozenMap) else FrozenMap(value)
+    if isinstance(value, FrozenMap):
+        return value
+    given: Any = value
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{given!r} is no mapping: give one, such as a dict")
+    return FrozenMap(value)
 
 
 class FirmwareKind(StrEnum):

@@ -7,15 +7,17 @@ filtered at all is refused before any request.
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 import attrs
 
 from otaclient.errors import InvalidQueryError
 from otaclient.models import FirmwareKind, JobId, JobKind, JobStatus, TaskStatus
 
-__all__ = ["DeviceTaskQuery", "DeviceUpgradeQuery", "FirmwareQuery", "JobQuery"]
+__all__ = ["DEFAULT_LOCALE", "DeviceTaskQuery", "DeviceUpgradeQuery", "FirmwareQuery", "JobQuery"]
 
+DEFAULT_LOCALE: Final = "default"
+"""What queries call the untranslated name, where they name a locale."""
 
 _Validator: TypeAlias = "Callable[[Any, attrs.Attribute[Any], Any], None]"
 

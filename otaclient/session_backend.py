@@ -111,11 +111,14 @@ class SessionBackend(Generic[_C]):
         return f"<{type(self).__name__} {self.label!r} at {where}>"
 
 
+_B = TypeVar("_B", bound=SessionBackend[Any])
+
+
 @attrs.frozen
-class SessionPlugin(Generic[_C]):
+class SessionPlugin(Generic[_B, _C]):
     """What makes such a backend known to otaclient: an entry point of the group ``otaclient.backends`` names one."""
 
-    backend: type[SessionBackend[_C]]
+    backend: type[_B]
     """The class of the backend; it is made with a config and a session."""
     config_type: type[_C] = attrs.field(kw_only=True)
 
@@ -124,6 +127,6 @@ class SessionPlugin(Generic[_C]):
         """The backend's name."""
         return self.backend.name
 
-    def open(self, config: _C, session: Session, /) -> Any:
+    def open(self, config: _C, session: Session, /) -> _B:
         """Return a client. Nothing is sent yet."""
         return self.backend(config, session)

@@ -24,6 +24,7 @@ __all__ = [
     "decode_json",
     "encode_json",
     "frozen_json",
+    "keep_raw",
     "shallow",
     "structure",
     "structure_rows",
@@ -161,6 +162,21 @@ def structure_rows(
             fault.__cause__ = error
             errors.append(fault)
     return rows, errors
+
+
+def keep_raw(converter: cattrs.Converter, *classes: type[Any]) -> None:
+    """Let objects of some wire classes keep in ``raw`` what they were made from, for the fields that nobody knows yet.
+
+    Args:
+        converter: One of :func:`wire_converter`, which is changed.
+        classes: The wire classes; each has an attribute ``raw`` with a default.
+    """
+    for cls in classes:
+        converter.register_structure_hook(cls, _with_raw(converter.get_structure_hook(cls)))
+
+
+def _with_raw(plain: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda value, target: attrs.evolve(plain(value, target), raw=shallow(value))
 
 
 def shallow(value: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import attrs
 
 from otaclient.errors import ApiError, PayloadError, RateLimitedError, ServerError
-from otaclient.protocols import Backend, BackendPlugin, Capability, Query
+from otaclient.protocols import Backend, Capability, Query
 from otaclient.queries import DeviceTaskQuery, FirmwareQuery, JobQuery
 from otaclient.reads import ReadSource
 from otaclient.session_backend import SessionBackend
@@ -29,7 +29,7 @@ from otaclient_enos.requests import Organisation
 from otaclient_enos.responses import parse_token
 from otaclient_enos.signing import EnosSigner, TokenSigner
 
-__all__ = ["EnosBackend", "EnosPlugin"]
+__all__ = ["EnosBackend"]
 
 # What EnOS has not: looking up one device, and jobs that wait for a confirmation.
 _CAPABILITIES: Final = frozenset(
@@ -144,18 +144,6 @@ class EnosBackend(SessionBackend[EnosConfig]):
         return type(self)(config, session, lag=self._account.lag)
 
 
-@attrs.frozen
-class EnosPlugin:
-    """What makes the backend known to otaclient."""
-
-    name: str = NAME
-    config_type: type[EnosConfig] = EnosConfig
-
-    def open(self, config: EnosConfig, session: Session, /) -> EnosBackend:
-        """Return a client. Nothing is sent yet."""
-        return EnosBackend(config, session)
-
-
 def _dialect(config: EnosConfig, session: Session) -> Dialect:
     service = _TokenService(config, session)
     return Dialect(
@@ -214,4 +202,3 @@ class _TokenService:
 
 if TYPE_CHECKING:
     _conforms: type[Backend] = EnosBackend
-    _plugin_conforms: type[BackendPlugin[EnosConfig]] = EnosPlugin

@@ -4,7 +4,8 @@ from typing import Any, Final
 
 from otaclient.errors import InvalidQueryError
 from otaclient.models import LocalizedText
-from otaclient_enos.expression import DEFAULT_LOCALE, check_characters, check_locale
+from otaclient.queries import DEFAULT_LOCALE
+from otaclient_enos.expression import check_characters, check_locale
 
 __all__ = ["LARGEST_INTEGER", "checked_text", "name_fields"]
 

@@ -49,11 +49,11 @@ def _is_word(text: str) -> bool:
     return text.isprintable() and " " not in text
 
 
-def _gateway(value: str) -> str:
+def _endpoint(value: str) -> str:
     return checked_endpoint(value, setting="endpoint")
 
 
-def _files_gateway(value: str | None) -> str | None:
+def _files_endpoint(value: str | None) -> str | None:
     return None if value is None else checked_endpoint(value, setting="files_endpoint")
 
 
@@ -86,9 +86,11 @@ class EnosConfig:
 
     Raises:
         ConfigurationError: A value is missing or cannot be right; names the setting, the rule and the remedy.
+
+    Source: EnOS API Management, "Get Access Token"; EnOS Connection Service, "V2.1 Download File" (``files_endpoint``).
     """
 
-    endpoint: str = attrs.field(converter=_gateway)
+    endpoint: str = attrs.field(converter=_endpoint)
     """The API gateway, such as ``https://apim-region.example.com``: no path, the client adds it."""
     org_id: str = attrs.field(validator=_check_word)
     """The organisation, such as ``o15475466766371``."""
@@ -96,7 +98,7 @@ class EnosConfig:
     """The key of the application that asks, also called access key."""
     app_secret: Secret = attrs.field(converter=_secret)
     """The application's secret, also called secret key; a text is taken as well."""
-    files_endpoint: str | None = attrs.field(default=None, converter=_files_gateway)
+    files_endpoint: str | None = attrs.field(default=None, converter=_files_endpoint)
     """The message integration gateway, which serves firmware files; ``None``: the same as ``endpoint``."""
     api_version: str = attrs.field(default="v2.1", validator=_check_version)
     """The version in the paths of the Connection Service."""

@@ -8,17 +8,18 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 
 from otaclient.errors import InvalidQueryError
+from otaclient.queries import DEFAULT_LOCALE
 
 __all__ = [
     "DEVICES",
     "FIRMWARE",
     "JOBS",
-    "MAX_IN_VALUES",
+    "MOST_IN_VALUES",
     "TASKS",
     "Comparison",
     "Grammar",
@@ -31,13 +32,10 @@ __all__ = [
 ]
 
 # The most values in one ``in (...)``. No limit is documented; this one keeps an expression within a few kilobytes.
-MAX_IN_VALUES: Final = 100
+MOST_IN_VALUES: Final = 100
 
 # A language, perhaps a script, perhaps a country: the form of the keys under which names carry their translations.
 _LOCALE: Final = re.compile(r"[a-z]{2,3}(_[A-Z][a-z]{3})?(_([A-Z]{2}|[0-9]{3}))?")
-
-DEFAULT_LOCALE: Final = "default"
-"""What a query calls the untranslated name."""
 
 
 class Operator(StrEnum):
@@ -159,7 +157,7 @@ def render(comparisons: Iterable[Comparison]) -> str | None:
 
 def batches(values: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """Return the values in groups that each fit into one ``in (...)``."""
-    return tuple(tuple(values[start : start + MAX_IN_VALUES]) for start in range(0, len(values), MAX_IN_VALUES))
+    return tuple(tuple(values[start : start + MOST_IN_VALUES]) for start in range(0, len(values), MOST_IN_VALUES))
 
 
 def quoted(value: str, *, filter_name: str) -> str:
@@ -193,13 +191,13 @@ def check_characters(value: str, *, name: str) -> None:
         raise InvalidQueryError(f"{name} holds {value!r}, with a control character in it: remove that character")
 
 
-def check_locale(locale: str) -> None:
+def check_locale(locale: Any) -> None:
     """Refuse a text that names no locale.
 
     Raises:
         InvalidQueryError: It does not look like ``zh_CN``, and is not ``default``.
     """
-    if locale != DEFAULT_LOCALE and not _LOCALE.fullmatch(locale):
+    if not isinstance(locale, str) or not (locale == DEFAULT_LOCALE or _LOCALE.fullmatch(locale)):
         raise InvalidQueryError(
             f"locale is {locale!r}: give one with an underscore such as zh_CN, or {DEFAULT_LOCALE!r}, or leave it out"
         )

@@ -27,7 +27,7 @@ from otaclient.errors import (
 from otaclient.structuring import decode_json
 from otaclient.transport.http import HttpRequest, HttpResponse, excerpt_of
 from otaclient.transport.retry import Failure, Remedy
-from otaclient.transport.statuses import advised_wait, redirected
+from otaclient.transport.statuses import failure_of, passes, redirected
 
 __all__ = ["classify", "classify_token", "whole_number"]
 
@@ -46,6 +46,7 @@ class _Meaning:
 
 _NOT_FOUND: Final = _Meaning(NotFoundError, advice="check the identifier and the organisation")
 _BROKEN: Final = _Meaning(ServerError, Remedy.REPEAT)
+_BROKEN_FOR_GOOD: Final = _Meaning(ServerError)
 _CONFLICT: Final = _Meaning(ConflictError)
 _DEAD_TOKEN: Final = _Meaning(AuthenticationError, Remedy.RENEW_TOKEN)
 _UNKNOWN: Final = _Meaning(ApiError)
@@ -101,7 +102,9 @@ _GATEWAY: Final[Mapping[int, _Meaning]] = {
 
 
 def _meaning_of_status(status: int) -> _Meaning:
-    return _BROKEN if status >= 500 else _GATEWAY.get(status, _UNKNOWN)
+    if status >= 500:
+        return _BROKEN if passes(status) else _BROKEN_FOR_GOOD
+    return _GATEWAY.get(status, _UNKNOWN)
 
 
 # --- the envelope ----------------------------------------------------------------------------------------------------
@@ -232,22 +235,15 @@ def _failure(
 ) -> Failure:
     words = None if envelope is None else envelope.words()
     request_id = None if envelope is None else envelope.request_id
-    facts: dict[str, Any] = {
-        "operation": request.operation,
-        "status": response.status,
-        "vendor_code": None if code is None else str(code),
-        "vendor_message": words,
-        "request_id": request_id if isinstance(request_id, str) else None,
-    }
-    advised = None
-    if meaning.error in {RateLimitedError, ServerError}:
-        advised = advised_wait(response)
-        facts["retry_after_seconds"] = advised
-    return Failure(
-        error=meaning.error(_message(request, response, meaning, words), **facts),
-        remedy=meaning.remedy,
-        retry_after_seconds=advised,
+    failure = failure_of(
+        meaning.error,
+        _message(request, response, meaning, words),
+        response,
+        vendor_code=None if code is None else str(code),
+        vendor_message=words,
+        request_id=request_id if isinstance(request_id, str) else None,
     )
+    return attrs.evolve(failure, remedy=meaning.remedy)
 
 
 def _message(request: HttpRequest, response: HttpResponse, meaning: _Meaning, words: str | None) -> str:

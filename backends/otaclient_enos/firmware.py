@@ -128,6 +128,7 @@ class EnosFirmware(UnsupportedFirmware):
         Raises:
             NotFoundError: No such firmware (code 24404).
             ConflictError: A job uses it (code 24604).
+            InvalidQueryError: The identifier cannot be right; nothing was sent.
             OutcomeUnknownError: It may or may not have been deleted; says how to find out.
 
         Source: EnOS Connection Service, "V2.1 Delete Firmware File".

@@ -11,8 +11,8 @@ import attrs
 
 from otaclient.fingerprint import is_fingerprint, unmarked
 from otaclient.models import Job, LocalizedText
-from otaclient.queries import JobQuery
-from otaclient_enos.expression import DEFAULT_LOCALE, JOBS
+from otaclient.queries import DEFAULT_LOCALE, JobQuery
+from otaclient_enos.expression import JOBS
 from otaclient_enos.plans import Plan
 
 __all__ = ["fingerprint_in", "query_by_fingerprint", "without_fingerprints"]

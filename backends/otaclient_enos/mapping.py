@@ -1,7 +1,7 @@
 """Wire structs to the shared models: total functions, which no unknown or unusable value can break.
 
 What the model has no place for, and what could not be used, stays readable in the record's ``extra`` under the vendor's
-own name (not on devices, which come by the million).
+own name (not on devices and device tasks, which come by the million).
 """
 
 from collections.abc import Mapping
@@ -40,9 +40,7 @@ from otaclient_enos.failures import whole_number
 from otaclient_enos.wire import (
     DeviceFirmware,
     FirmwareInfo,
-    FirmwareRecord,
     JobInfo,
-    JobRecord,
     RetryPolicy,
     SchedulePolicy,
     StringI18n,
@@ -98,9 +96,8 @@ _POLICY_MODE: Final = {word: mode for mode, word in POLICY_MODE_WORDS.items()}
 _TASK_STATUS: Final = {word: status for status, word in TASK_STATUS_WORDS.items()}
 
 
-def firmware_from(record: FirmwareRecord, *, backend: str) -> Firmware:
+def firmware_from(info: FirmwareInfo, *, backend: str) -> Firmware:
     """Return a ``FirmwareInfo`` struct as the shared model."""
-    info = record.info
     created_at, size_bytes = instant_from_epoch_ms(info.create_time), whole_number(info.file_size)
     checksum, verification = _checksum(info), _verification(info)
     unused = {
@@ -125,13 +122,12 @@ def firmware_from(record: FirmwareRecord, *, backend: str) -> Firmware:
         verification=verification,
         tags=FrozenMap(info.firmware_tags),
         created_at=created_at,
-        extra=_extra(record.raw, FirmwareInfo, unused),
+        extra=_extra(info.raw, FirmwareInfo, unused),
     )
 
 
-def job_from(record: JobRecord, *, backend: str) -> Job:
+def job_from(info: JobInfo, *, backend: str) -> Job:
     """Return a ``JobInfo`` struct as the shared model."""
-    info = record.info
     name, fingerprint = _unmarked(localized_text_from(info.name))
     created_at, scope, policy = instant_from_epoch_ms(info.create_time), _scope(info.upgrade_scope), _policy(info)
     unused = {
@@ -160,7 +156,7 @@ def job_from(record: JobRecord, *, backend: str) -> Job:
         scope=scope,
         policy=None if policy == JobPolicy() else policy,
         created_at=created_at,
-        extra=_extra(record.raw, JobInfo, unused),
+        extra=_extra(info.raw, JobInfo, unused),
     )
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from otaclient.checks import check_encodable, check_kind, checked_count, checked_flag
+from otaclient.checks import check_encodable, check_kind, checked_algorithm, checked_count, checked_flag
 from otaclient.errors import InvalidQueryError
 from otaclient.models import Checksum, FirmwareKind, NewFirmware, Verification
 from otaclient_enos.checks import LARGEST_INTEGER, checked_text, name_fields
@@ -19,8 +19,8 @@ DEFAULT_SIGN_METHOD: Final = "sha256"
 """The digest that is stored unless the caller's checksum is of the other method."""
 
 # Limits of tags: the "Limitations" page; of keys and values the longest allowed, where the FAQ says "less than".
-MAX_TAGS: Final = 100
-MAX_TAG_VALUE: Final = 200
+MOST_TAGS: Final = 100
+LONGEST_TAG_VALUE: Final = 200
 _TAG_KEY: Final = re.compile(r"[A-Za-z0-9_/-]{1,50}")
 
 
@@ -31,7 +31,7 @@ def check_new_firmware(firmware: NewFirmware) -> None:
         InvalidQueryError: Names the field, the rule and the remedy.
     """
     check_kind(firmware, NewFirmware, name="the firmware")
-    if firmware.kind is not FirmwareKind.FIRMWARE:
+    if firmware.kind != FirmwareKind.FIRMWARE:
         raise InvalidQueryError(f"kind is {str(firmware.kind)!r}: EnOS has only the kind firmware")
     for name, value in (
         ("source_versions", firmware.source_versions),
@@ -43,6 +43,8 @@ def check_new_firmware(firmware: NewFirmware) -> None:
     if firmware.product_id is not None:
         checked_text(firmware.product_id, name="product_id")
     sign_method_of(firmware)
+    if firmware.checksum is not None:
+        checked_text(firmware.checksum.value, name="checksum")
     _fields(firmware)
 
 
@@ -50,14 +52,11 @@ def sign_method_of(firmware: NewFirmware) -> str:
     """Return the digest to store: that of the caller's checksum, else SHA-256.
 
     Raises:
-        InvalidQueryError: EnOS does not know the checksum's algorithm.
+        InvalidQueryError: It is no checksum, or EnOS does not know its algorithm.
     """
     if firmware.checksum is None:
         return DEFAULT_SIGN_METHOD
-    method = firmware.checksum.algorithm.lower()
-    if method not in SIGN_METHODS:
-        raise InvalidQueryError(f"checksum is of the algorithm {method!r}: EnOS knows {' and '.join(SIGN_METHODS)}")
-    return method
+    return checked_algorithm(firmware.checksum, SIGN_METHODS, vendor="EnOS")
 
 
 def firmware_fields(firmware: NewFirmware, digest: Checksum) -> dict[str, Any]:
@@ -73,7 +72,7 @@ def _fields(firmware: NewFirmware) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "name": name_fields(firmware.name, name="name"),
         "version": checked_text(firmware.version, name="version"),
-        **_verification_fields(firmware.verification or Verification()),
+        **_verification_fields(Verification() if firmware.verification is None else firmware.verification),
     }
     if firmware.description is not None:
         fields["desc"] = _description(firmware.description)
@@ -83,6 +82,7 @@ def _fields(firmware: NewFirmware) -> dict[str, Any]:
 
 
 def _verification_fields(verification: Verification) -> dict[str, Any]:
+    check_kind(verification, Verification, name="verification")
     if verification.verified is not None:
         raise InvalidQueryError("verification.verified is given, but only a verification job can say so: leave it out")
     required = False if verification.required is None else verification.required
@@ -106,17 +106,17 @@ def _description(text: Any) -> str:
     return text
 
 
-def _tags(tags: Mapping[str, Any]) -> dict[str, str]:
-    if len(tags) > MAX_TAGS:
-        raise InvalidQueryError(f"tags has {len(tags)} entries: EnOS takes at most {MAX_TAGS}")
+def _tags(tags: Mapping[Any, Any]) -> dict[str, str]:
+    if len(tags) > MOST_TAGS:
+        raise InvalidQueryError(f"tags has {len(tags)} entries: EnOS takes at most {MOST_TAGS}")
     for key, value in tags.items():
-        if not _TAG_KEY.fullmatch(key):
+        if not isinstance(key, str) or not _TAG_KEY.fullmatch(key):
             raise InvalidQueryError(
                 f"tags has the key {key!r}: EnOS takes 1 to 50 letters, digits, underscores, hyphens and slashes"
             )
-        if not isinstance(value, str) or value != value.strip() or len(value) > MAX_TAG_VALUE:
+        if not isinstance(value, str) or value != value.strip() or len(value) > LONGEST_TAG_VALUE:
             raise InvalidQueryError(
-                f"tags has the value {value!r} for {key!r}: EnOS takes texts of at most {MAX_TAG_VALUE} characters "
+                f"tags has the value {value!r} for {key!r}: EnOS takes texts of at most {LONGEST_TAG_VALUE} characters "
                 "that neither begin nor end with a space"
             )
         if value:

@@ -11,7 +11,7 @@ from datetime import datetime
 from math import isfinite
 from typing import Any, Final
 
-from otaclient.checks import check_kind, checked_count, checked_flag
+from otaclient.checks import check_new_job, checked_count, checked_flag
 from otaclient.errors import InvalidQueryError, UnsupportedOperationError
 from otaclient.fingerprint import check_unmarked, marked
 from otaclient.models import JobKind, JobPolicy, JobSchedule, JobScope, NewJob, PolicyMode, RetrySchedule
@@ -46,7 +46,7 @@ def job_fields(job: NewJob, fingerprint: str | None = None) -> dict[str, Any]:
         InvalidQueryError: EnOS cannot do that; names the field, the rule and the remedy.
         UnsupportedOperationError: The job is to wait for a confirmation, which EnOS does not know.
     """
-    check_kind(job, NewJob, name="the job")
+    check_new_job(job)
     if job.hold or job.policy.hold:
         raise UnsupportedOperationError("EnOS has no jobs that wait for a confirmation: leave hold out")
     _listed(job.firmware_ids, name="firmware_ids")
@@ -55,7 +55,7 @@ def job_fields(job: NewJob, fingerprint: str | None = None) -> dict[str, Any]:
     checked_text(job.firmware_ids[0], name="firmware_ids")
     if job.kind not in JOB_KIND_WORDS:
         raise InvalidQueryError(f"kind is {str(job.kind)!r}: EnOS knows {' and '.join(JOB_KIND_WORDS)}")
-    policy = _verification_policy if job.kind is JobKind.VERIFICATION else _upgrade_policy
+    policy = _verification_policy if job.kind == JobKind.VERIFICATION else _upgrade_policy
     return {
         "name": _name(job.name, fingerprint),
         "type": JOB_KIND_WORDS[job.kind],
@@ -96,7 +96,7 @@ def _scope(scope: JobScope, kind: JobKind) -> dict[str, Any]:
         "assetTrees": [_tree(tree) for tree in _listed(scope.asset_trees, name="scope.asset_trees")],
     }
     narrowed = {name: value for name, value in narrowed.items() if value}
-    if scope.everything and kind is JobKind.VERIFICATION:
+    if scope.everything and kind == JobKind.VERIFICATION:
         raise InvalidQueryError(
             "scope.everything is set, but a verification job is for a few devices: give scope.devices, for example"
         )

@@ -23,7 +23,7 @@ from otaclient.models import (
     TaskStatus,
 )
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery, JobQuery
-from otaclient.reads import Partition
+from otaclient.reads import Partition, Window
 from otaclient.transport.http import HttpRequest
 from otaclient_enos import requests
 from otaclient_enos.checks import checked_text
@@ -31,7 +31,7 @@ from otaclient_enos.expression import (
     DEVICES,
     FIRMWARE,
     JOBS,
-    MAX_IN_VALUES,
+    MOST_IN_VALUES,
     TASKS,
     Comparison,
     Grammar,
@@ -49,19 +49,20 @@ from otaclient_enos.mapping import (
     firmware_from,
     job_from,
 )
-from otaclient_enos.wire import DeviceFirmware, FirmwareRecord, JobRecord, TaskInfo
+from otaclient_enos.requests import Organisation
+from otaclient_enos.wire import DeviceFirmware, FirmwareInfo, JobInfo, TaskInfo
 
-__all__ = ["Listing", "Plan", "plan_devices", "plan_firmware", "plan_jobs", "plan_tasks"]
+__all__ = ["Plan", "plan_devices", "plan_firmware", "plan_jobs", "plan_tasks"]
 
 _T = TypeVar("_T")
 
 
 @attrs.frozen(kw_only=True)
-class Listing(Generic[_T]):
+class _Listing(Generic[_T]):
     """What one operation lists."""
 
     operation: str
-    build: Callable[..., HttpRequest]
+    build: Callable[[Organisation, str | None, Window], HttpRequest]
     struct: type[Any]
     model: Callable[..., _T]
     key: Callable[[_T], str]
@@ -70,28 +71,28 @@ class Listing(Generic[_T]):
 _FAILED_TO_THE_VENDOR: Final = frozenset({TaskStatus.FAILED, TaskStatus.CANCELLED})
 _CANCELLED_ALONE: Final = frozenset({TaskStatus.CANCELLED})
 
-_FIRMWARE: Final = Listing[Firmware](
+_FIRMWARE: Final = _Listing[Firmware](
     operation="firmware.search",
     build=requests.search_firmware,
-    struct=FirmwareRecord,
+    struct=FirmwareInfo,
     model=firmware_from,
     key=lambda firmware: firmware.firmware_id,
 )
-_JOBS: Final = Listing[Job](
+_JOBS: Final = _Listing[Job](
     operation="jobs.search",
     build=requests.search_jobs,
-    struct=JobRecord,
+    struct=JobInfo,
     model=job_from,
     key=lambda job: job.job_id,
 )
-_DEVICES: Final = Listing[DeviceUpgrade](
+_DEVICES: Final = _Listing[DeviceUpgrade](
     operation="devices.search",
     build=requests.search_devices,
     struct=DeviceFirmware,
     model=device_upgrade_from,
     key=attrgetter("device_id"),
 )
-_TASKS: Final = Listing[DeviceTask](
+_TASKS: Final = _Listing[DeviceTask](
     operation="jobs.tasks",
     build=requests.search_tasks,
     struct=TaskInfo,
@@ -105,7 +106,7 @@ _TASKS: Final = Listing[DeviceTask](
 class Plan(Generic[_T]):
     """How a query is answered."""
 
-    listing: Listing[_T] = attrs.field(repr=False)
+    listing: _Listing[_T] = attrs.field(repr=False)
     partitions: tuple[Partition, ...]
     pushed_down: str
     filters: Mapping[str, Callable[[_T], bool]]
@@ -197,7 +198,7 @@ def plan_devices(query: DeviceUpgradeQuery) -> Plan[DeviceUpgrade]:
     whole: list[Comparison] = []
     if query.versions is not None:
         # A device's version changes while one reads: walks that are split by it could both miss a device.
-        if len(query.versions) <= MAX_IN_VALUES:
+        if len(query.versions) <= MOST_IN_VALUES:
             whole.append(DEVICES.one_of("firmwareVersion", query.versions, filter_name="versions"))
         else:
             versions = frozenset(query.versions)
@@ -230,7 +231,7 @@ def plan_tasks(query: DeviceTaskQuery) -> Plan[DeviceTask]:
     ):
         if values is None:
             continue
-        if len(values) <= MAX_IN_VALUES:
+        if len(values) <= MOST_IN_VALUES:
             whole.append(TASKS.one_of(field, values, filter_name=name))
         else:
             filters[name] = _version_filter(name.removesuffix("s"), frozenset(values))

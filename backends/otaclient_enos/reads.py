@@ -1,23 +1,18 @@
 """Listings: one page of a plan at a time, and how its rows become models."""
 
-from typing import Final, TypeVar
+from typing import TypeVar
 
-from otaclient.errors import InvalidQueryError
-from otaclient.reads import PageFacts, PageNumbers, PageWindow, Partition, RawPage, Rows, Window
+from otaclient.reads import PageFacts, Partition, RawPage, Rows, Window
 from otaclient.session_reads import SessionReads
 from otaclient.transport.http import HttpRequest
 from otaclient.transport.session import Session
-from otaclient_enos import requests
 from otaclient_enos.plans import Plan
-from otaclient_enos.requests import Organisation
+from otaclient_enos.requests import PAGING, Organisation
 from otaclient_enos.responses import fast_rows, page_facts, parse_rows
 
 __all__ = ["EnosReads"]
 
 _T = TypeVar("_T")
-
-PAGING: Final = PageNumbers(largest_page=requests.LARGEST_PAGE_SIZE, default_page=requests.DEFAULT_PAGE_SIZE)
-"""Pages by number: any size up to 200, of which the vendor recommends no more than 50."""
 
 
 class EnosReads(SessionReads[_T]):
@@ -47,11 +42,7 @@ class EnosReads(SessionReads[_T]):
 
     def request(self, partition: Partition, window: Window) -> HttpRequest:
         """Return the request for a page."""
-        if not isinstance(window, PageWindow):
-            raise InvalidQueryError("EnOS pages by number, not by marker: ask with a PageWindow")
-        return self._listing.build(
-            self._organisation, expression=partition.filters, number=window.number, size=window.size
-        )
+        return self._listing.build(self._organisation, partition.filters, window)
 
     def facts_of(self, raw: RawPage) -> PageFacts:
         """Return what the page says about itself, without reading its rows."""

@@ -10,16 +10,17 @@ from typing import Any, Final
 import attrs
 
 from otaclient.errors import InvalidQueryError
+from otaclient.reads import PageNumbers, PageWindow, Window
 from otaclient.structuring import encode_json
 from otaclient.transport.http import HttpRequest
 from otaclient_enos.checks import checked_text
 
 __all__ = [
-    "DEFAULT_PAGE_SIZE",
-    "FIRMWARE",
-    "JOBS",
+    "FIRMWARE_RESOURCE",
+    "JOB_RESOURCE",
     "JSON_HEADERS",
     "LARGEST_PAGE_SIZE",
+    "PAGING",
     "Organisation",
     "get_firmware",
     "get_job",
@@ -33,14 +34,14 @@ __all__ = [
 ]
 
 LARGEST_PAGE_SIZE: Final = 200
-# What the vendor recommends not to exceed, "for optimal performance".
-DEFAULT_PAGE_SIZE: Final = 50
+PAGING: Final = PageNumbers(largest_page=LARGEST_PAGE_SIZE, default_page=50)
+"""How all searches page. The vendor recommends no more than 50, "for optimal performance"."""
 
 _TOKEN_PATH: Final = "/apim-token-service/v2.0/token"  # noqa: S105 - a path
 # Of an expression in an error message: with a hundred products in it, it would bury the rest.
 _SHOWN_CHARACTERS: Final = 160
-FIRMWARE: Final = "ota-firmwares"
-JOBS: Final = "ota-jobs"
+FIRMWARE_RESOURCE: Final = "ota-firmwares"
+JOB_RESOURCE: Final = "ota-jobs"
 JSON_HEADERS: Final = {"Content-Type": "application/json;charset=UTF-8"}
 
 
@@ -49,7 +50,7 @@ class Organisation:
     """Whose OTA service is asked, and in which version of the API."""
 
     org_id: str
-    api_version: str = "v2.1"
+    api_version: str
 
     def owned_by(self, owner_id: str | None) -> "Organisation":
         """Return the organisation that a query names, or this one where it names none.
@@ -74,7 +75,7 @@ def get_firmware(organisation: Organisation, firmware_id: str) -> HttpRequest:
     return HttpRequest(
         operation="firmware.get",
         method="GET",
-        path=organisation.path(FIRMWARE),
+        path=organisation.path(FIRMWARE_RESOURCE),
         query=(("action", "get"), ("orgId", organisation.org_id), ("firmwareId", firmware_id)),
         subject=f"firmware {firmware_id!r}",
     )
@@ -90,50 +91,48 @@ def get_job(organisation: Organisation, job_id: str) -> HttpRequest:
     return HttpRequest(
         operation="jobs.get",
         method="GET",
-        path=organisation.path(JOBS),
+        path=organisation.path(JOB_RESOURCE),
         query=(("action", "get"), ("orgId", organisation.org_id), ("jobId", job_id)),
         subject=f"job {job_id!r}",
     )
 
 
-def search_firmware(organisation: Organisation, *, expression: str | None, number: int, size: int) -> HttpRequest:
+def search_firmware(organisation: Organisation, expression: str | None, window: Window) -> HttpRequest:
     """Build the request for one page of firmware.
 
     Raises:
-        InvalidQueryError: The page's number or size is out of range.
+        InvalidQueryError: The window is none of this vendor's.
     """
-    body = _page(expression, number, size)
-    return _search(organisation, FIRMWARE, "search", operation="firmware.search", body=body)
+    return _search(organisation, FIRMWARE_RESOURCE, "search", expression, window, operation="firmware.search")
 
 
-def search_jobs(organisation: Organisation, *, expression: str | None, number: int, size: int) -> HttpRequest:
+def search_jobs(organisation: Organisation, expression: str | None, window: Window) -> HttpRequest:
     """Build the request for one page of jobs.
 
     Raises:
-        InvalidQueryError: The page's number or size is out of range.
+        InvalidQueryError: The window is none of this vendor's.
     """
-    body = _page(expression, number, size)
-    return _search(organisation, JOBS, "search", operation="jobs.search", body=body)
+    return _search(organisation, JOB_RESOURCE, "search", expression, window, operation="jobs.search")
 
 
-def search_tasks(organisation: Organisation, *, expression: str | None, number: int, size: int) -> HttpRequest:
+def search_tasks(organisation: Organisation, expression: str | None, window: Window) -> HttpRequest:
     """Build the request for one page of what jobs do on devices.
 
     Raises:
-        InvalidQueryError: The page's number or size is out of range.
+        InvalidQueryError: The window is none of this vendor's.
     """
-    body = _page(expression, number, size)
-    return _search(organisation, JOBS, "searchTask", operation="jobs.tasks", body=body)
+    return _search(organisation, JOB_RESOURCE, "searchTask", expression, window, operation="jobs.tasks")
 
 
-def search_devices(organisation: Organisation, *, expression: str | None, number: int, size: int) -> HttpRequest:
+def search_devices(organisation: Organisation, expression: str | None, window: Window) -> HttpRequest:
     """Build the request for one page of devices with their versions.
 
     Raises:
-        InvalidQueryError: The page's number or size is out of range.
+        InvalidQueryError: The window is none of this vendor's.
     """
-    body = _page(expression, number, size)
-    return _search(organisation, FIRMWARE, "searchDeviceUpgrade", operation="devices.search", body=body)
+    return _search(
+        organisation, FIRMWARE_RESOURCE, "searchDeviceUpgrade", expression, window, operation="devices.search"
+    )
 
 
 def list_versions(organisation: Organisation, product_id: str) -> HttpRequest:
@@ -146,7 +145,7 @@ def list_versions(organisation: Organisation, product_id: str) -> HttpRequest:
     return HttpRequest(
         operation="firmware.reported_versions",
         method="GET",
-        path=organisation.path(FIRMWARE),
+        path=organisation.path(FIRMWARE_RESOURCE),
         query=(("action", "listVersion"), ("orgId", organisation.org_id), ("productKey", product_id)),
         subject=f"product {product_id!r}",
     )
@@ -162,20 +161,15 @@ def refresh_token() -> HttpRequest:
     return _token_request("refresh")
 
 
-def _page(expression: str | None, number: int, size: int) -> dict[str, Any]:
-    if number < 1:
-        raise InvalidQueryError(f"page {number} was asked for: pages count from 1")
-    if not 1 <= size <= LARGEST_PAGE_SIZE:
-        raise InvalidQueryError(f"page_size is {size}: EnOS takes 1 to {LARGEST_PAGE_SIZE}")
-    body: dict[str, Any] = {} if expression is None else {"expression": expression}
-    body["pagination"] = {"pageNo": number, "pageSize": size}
-    return body
-
-
 def _search(
-    organisation: Organisation, resource: str, action: str, *, operation: str, body: dict[str, Any]
+    organisation: Organisation, resource: str, action: str, expression: str | None, window: Window, *, operation: str
 ) -> HttpRequest:
-    number, expression = body["pagination"]["pageNo"], body.get("expression")
+    if not isinstance(window, PageWindow):
+        raise InvalidQueryError("EnOS pages by number, not by marker: ask with a PageWindow")
+    _check_window(window)
+    body: dict[str, Any] = {} if expression is None else {"expression": expression}
+    body["pagination"] = {"pageNo": window.number, "pageSize": window.size}
+    page = f"page {window.number}"
     return HttpRequest(
         operation=operation,
         method="POST",
@@ -183,8 +177,15 @@ def _search(
         query=(("action", action), ("orgId", organisation.org_id)),
         headers=JSON_HEADERS,
         body=encode_json(body),
-        subject=f"page {number}" if expression is None else f"page {number} of {_shortened(expression)}",
+        subject=page if expression is None else f"{page} of {_shortened(expression)}",
     )
+
+
+def _check_window(window: PageWindow) -> None:
+    if type(window.number) is not int or window.number < 1:
+        raise InvalidQueryError(f"page {window.number!r} was asked for: pages count from 1")
+    if type(window.size) is not int or not 1 <= window.size <= LARGEST_PAGE_SIZE:
+        raise InvalidQueryError(f"page_size is {window.size!r}: EnOS takes 1 to {LARGEST_PAGE_SIZE}")
 
 
 def _shortened(expression: str) -> str:

@@ -23,15 +23,15 @@ from otaclient_enos.wire import (
     CreatedJobAnswer,
     DeviceFirmware,
     FirmwareAnswer,
-    FirmwareRecord,
+    FirmwareInfo,
     JobAnswer,
-    JobRecord,
+    JobInfo,
     TaskInfo,
     VersionsAnswer,
 )
 
 __all__ = [
-    "AccessToken",
+    "GrantedToken",
     "fast_rows",
     "page_facts",
     "parse_created_firmware",
@@ -54,7 +54,7 @@ _LONGEST_LIFE_SECONDS: Final = 10 * 365 * 86_400
 
 
 @attrs.frozen
-class AccessToken:
+class GrantedToken:
     """What the token service grants."""
 
     text: str = attrs.field(repr=False)
@@ -62,7 +62,7 @@ class AccessToken:
     """How long it can be used; ``None`` where the service did not say."""
 
 
-def parse_token(request: HttpRequest, response: HttpResponse) -> AccessToken:
+def parse_token(request: HttpRequest, response: HttpResponse) -> GrantedToken:
     """Return the token in an answer of the token service.
 
     Raises:
@@ -79,7 +79,7 @@ def parse_token(request: HttpRequest, response: HttpResponse) -> AccessToken:
         raise _no_token(request, response, "data.accessToken is missing")
     if not text.isascii() or not text.isprintable() or " " in text:
         raise _no_token(request, response, "data.accessToken holds characters that no header can carry")
-    return AccessToken(text, expire_seconds=_life_seconds(granted.expire))
+    return GrantedToken(text, expire_seconds=_life_seconds(granted.expire))
 
 
 class _Grant(msgspec.Struct, rename="camel"):
@@ -111,7 +111,7 @@ def _no_token(request: HttpRequest, response: HttpResponse, why: str) -> Payload
 # --- good answers ----------------------------------------------------------------------------------------------------
 
 
-def parse_firmware(request: HttpRequest, response: HttpResponse) -> FirmwareRecord:
+def parse_firmware(request: HttpRequest, response: HttpResponse) -> FirmwareInfo:
     """Return the firmware in an answer.
 
     Raises:
@@ -120,7 +120,7 @@ def parse_firmware(request: HttpRequest, response: HttpResponse) -> FirmwareReco
     return _parsed(request, response, FirmwareAnswer).data
 
 
-def parse_job(request: HttpRequest, response: HttpResponse) -> JobRecord:
+def parse_job(request: HttpRequest, response: HttpResponse) -> JobInfo:
     """Return the job in an answer.
 
     Raises:

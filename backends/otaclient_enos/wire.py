@@ -2,6 +2,7 @@
 
 Required is only what a record cannot do without (its identifier, a firmware's version, a job's status): the samples
 of different versions of the service leave out, or send as ``null``, nearly everything else. Numbers may come as text.
+``raw`` is not the vendor's: it is the object as it arrived, for fields that this library does not know.
 
 Sources: EnOS Connection Service, "V2.1 Get Firmware File", "V2.1 Search Device Upgrade", "V2.1 Get OTA Job", "V2.1
 Search OTA Job", "V2.1 Create OTA Job", "V2.1 Search Device Task", "V2.1 Create Firmware File", "V2.1 List Firmware
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 import attrs
 
-from otaclient.structuring import camel_case, shallow, wire_converter, wire_name
+from otaclient.structuring import camel_case, keep_raw, wire_converter, wire_name
 
 __all__ = [
     "CONVERTER",
@@ -23,10 +24,8 @@ __all__ = [
     "DeviceFirmware",
     "FirmwareAnswer",
     "FirmwareInfo",
-    "FirmwareRecord",
     "JobAnswer",
     "JobInfo",
-    "JobRecord",
     "RetryPolicy",
     "SchedulePolicy",
     "StringI18n",
@@ -69,6 +68,7 @@ class FirmwareInfo:
     firmware_tags: dict[str, str | None] | None = None
     max_allowed_for_verification: int | str | None = None
     min_success_for_verified: int | str | None = None
+    raw: Any = attrs.field(factory=dict[str, Any], eq=False, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -131,6 +131,7 @@ class JobInfo:
     maximum_concurrency: int | str | None = None
     create_time: int | str | None = None
     """Milliseconds since 1970."""
+    raw: Any = attrs.field(factory=dict[str, Any], eq=False, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -182,33 +183,17 @@ class CreatedJob:
 
 
 @attrs.frozen
-class FirmwareRecord:
-    """A firmware, beside the object that it was read from: that has fields which the struct does not know."""
-
-    info: FirmwareInfo
-    raw: dict[str, Any]
-
-
-@attrs.frozen
-class JobRecord:
-    """A job, beside the object that it was read from."""
-
-    info: JobInfo
-    raw: dict[str, Any]
-
-
-@attrs.frozen
 class FirmwareAnswer:
     """The envelope around one firmware."""
 
-    data: FirmwareRecord
+    data: FirmwareInfo
 
 
 @attrs.frozen
 class JobAnswer:
     """The envelope around one job."""
 
-    data: JobRecord
+    data: JobInfo
 
 
 @attrs.frozen
@@ -233,12 +218,9 @@ class VersionsAnswer:
 
 
 CONVERTER: Final = wire_converter(rename=camel_case)
-CONVERTER.register_structure_hook(
-    FirmwareRecord, lambda raw, _: FirmwareRecord(CONVERTER.structure(raw, FirmwareInfo), shallow(raw))
-)
-CONVERTER.register_structure_hook(JobRecord, lambda raw, _: JobRecord(CONVERTER.structure(raw, JobInfo), shallow(raw)))
+keep_raw(CONVERTER, FirmwareInfo, JobInfo)
 
 
 def keys_of(struct: type[Any]) -> dict[str, str]:
     """Return the attributes of a wire class by the vendor's keys."""
-    return {wire_name(field, camel_case): field.name for field in attrs.fields(struct)}
+    return {wire_name(field, camel_case): field.name for field in attrs.fields(struct) if field.name != "raw"}

@@ -14,7 +14,7 @@ from otaclient.transport.http import HttpRequest
 from otaclient_enos.checks import checked_text
 from otaclient_enos.multipart import MultipartBody
 from otaclient_enos.new_jobs import job_fields
-from otaclient_enos.requests import FIRMWARE, JOBS, JSON_HEADERS, Organisation
+from otaclient_enos.requests import FIRMWARE_RESOURCE, JOB_RESOURCE, JSON_HEADERS, Organisation
 
 __all__ = [
     "cancel_tasks",
@@ -34,7 +34,7 @@ def create_firmware(organisation: Organisation, firmware: NewFirmware, body: Mul
     return HttpRequest(
         operation="firmware.create",
         method="POST",
-        path=organisation.path(FIRMWARE),
+        path=organisation.path(FIRMWARE_RESOURCE),
         query=(("action", "create"), ("orgId", organisation.org_id), *product_key),
         headers={"Content-Type": body.content_type},
         content=body,
@@ -54,7 +54,7 @@ def delete_firmware(organisation: Organisation, firmware_id: str) -> HttpRequest
     return HttpRequest(
         operation="firmware.delete",
         method="POST",
-        path=organisation.path(FIRMWARE),
+        path=organisation.path(FIRMWARE_RESOURCE),
         query=(("action", "delete"), ("orgId", organisation.org_id), ("firmwareId", firmware_id)),
         idempotent=False,
         subject=f"the deletion of firmware {firmware_id!r}",
@@ -73,7 +73,7 @@ def create_job(organisation: Organisation, job: NewJob, fingerprint: str | None 
     return HttpRequest(
         operation="jobs.create",
         method="POST",
-        path=organisation.path(JOBS),
+        path=organisation.path(JOB_RESOURCE),
         query=(("action", "create"), ("orgId", organisation.org_id), ("firmwareId", job.firmware_ids[0])),
         headers=JSON_HEADERS,
         body=body,
@@ -133,7 +133,7 @@ def _on_job(organisation: Organisation, action: str, job_id: str, *, operation: 
     return HttpRequest(
         operation=operation,
         method="POST",
-        path=organisation.path(JOBS),
+        path=organisation.path(JOB_RESOURCE),
         query=(("action", action), ("orgId", organisation.org_id), ("jobId", job_id)),
         idempotent=False,
         subject=f"{deed} job {job_id!r}",
@@ -148,7 +148,7 @@ def _on_tasks(
     return HttpRequest(
         operation=operation,
         method="POST",
-        path=organisation.path(JOBS),
+        path=organisation.path(JOB_RESOURCE),
         query=(("action", action), ("orgId", organisation.org_id), ("jobId", job_id)),
         headers=JSON_HEADERS,
         body=encode_json({"deviceKeys": list(device_keys)}),

@@ -1,6 +1,10 @@
 """Huawei Cloud IoTDA, API v5, as a backend of otaclient."""
 
-from otaclient_iotda.backend import IotdaBackend, IotdaPlugin
+from typing import TYPE_CHECKING, Final
+
+from otaclient.protocols import BackendPlugin
+from otaclient.session_backend import SessionPlugin
+from otaclient_iotda.backend import IotdaBackend
 from otaclient_iotda.config import (
     AkSkCredentials,
     Credentials,
@@ -16,7 +20,6 @@ __all__ = [
     "DeviceSearchResult",
     "IotdaBackend",
     "IotdaConfig",
-    "IotdaPlugin",
     "OtaModule",
     "PasswordCredentials",
     "TargetOutcome",
@@ -25,5 +28,8 @@ __all__ = [
     "plugin",
 ]
 
-plugin = IotdaPlugin()
+plugin: Final = SessionPlugin(IotdaBackend, config_type=IotdaConfig)
 """What the entry point ``iotda`` of the group ``otaclient.backends`` names."""
+
+if TYPE_CHECKING:
+    _conforms: BackendPlugin[IotdaConfig] = plugin

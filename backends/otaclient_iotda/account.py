@@ -78,7 +78,8 @@ class Account(SessionAccount):
     def modules(self, *, product_id: str | None, owner_id: str | None) -> IotdaReads[OtaModule]:
         """Return the raw reads behind a listing of OTA modules."""
         with concerning("modules.search", self.label):
-            return self._reads(plan_modules(product_id=product_id, app_id=owner_id or self.app_id))
+            app_id = self.app_id if owner_id is None else owner_id
+            return self._reads(plan_modules(product_id=product_id, app_id=app_id))
 
     def paged(self, source: IotdaReads[_T], query: object) -> Paged[_T]:
         """Return a listing whose cursors mean nothing in another project or resource space."""

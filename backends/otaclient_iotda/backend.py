@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import attrs
 
 from otaclient.models import JobId
-from otaclient.protocols import Backend, BackendPlugin, Capability, DeviceReference, Query
+from otaclient.protocols import Backend, Capability, DeviceReference, Query
 from otaclient.queries import DeviceTaskQuery, FirmwareQuery, JobQuery
 from otaclient.reads import ReadSource
 from otaclient.session_backend import SessionBackend
@@ -38,7 +38,7 @@ from otaclient_iotda.records import DeviceSearchResult, TargetOutcome
 from otaclient_iotda.responses import parse_token
 from otaclient_iotda.signing import KeySigner, TokenSigner, unsigned
 
-__all__ = ["IotdaBackend", "IotdaPlugin"]
+__all__ = ["IotdaBackend"]
 
 # All but: the files themselves, and the versions that devices report.
 _CAPABILITIES: Final = frozenset(Capability) - {
@@ -64,17 +64,16 @@ class IotdaBackend(SessionBackend[IotdaConfig]):
         self, config: IotdaConfig, session: Session, *, lag: WriteLag | None = None, pace: Limiter | None = None
     ) -> None:
         session = session.on_corrected_clock() if config.correct_clock_skew else session
-        spoken = session if session.dialect is not None else session.speaking(_dialect(config, session))
-        clock = session.clock
-        super().__init__(config, spoken)
-        self._pace = pace or search_pace(clock)
+        dialect = session.dialect or _dialect(config, session)
+        super().__init__(config, session.speaking(dialect))
+        self._pace = pace or search_pace(session.clock)
         self._account = Account(
-            session=spoken,
-            searches=_paced(spoken, self._pace),
+            session=self._session,
+            searches=_paced(self._session, self._pace),
             project_id=config.project_id,
             app_id=config.app_id,
             region=config.region,
-            lag=lag or WriteLag(READ_LAG_SECONDS, clock),
+            lag=lag or WriteLag(READ_LAG_SECONDS, session.clock),
         )
         self._firmware = IotdaFirmware(self._account)
         self._jobs = IotdaJobs(self._account)
@@ -197,18 +196,6 @@ class IotdaBackend(SessionBackend[IotdaConfig]):
         return type(self)(config, session, lag=self._account.lag, pace=self._pace)
 
 
-@attrs.frozen
-class IotdaPlugin:
-    """What makes the backend known to otaclient."""
-
-    name: str = NAME
-    config_type: type[IotdaConfig] = IotdaConfig
-
-    def open(self, config: IotdaConfig, session: Session, /) -> IotdaBackend:
-        """Return a client. Nothing is sent yet."""
-        return IotdaBackend(config, session)
-
-
 def _paced(session: Session, pace: Limiter) -> Session:
     """Return the session for flexible searches."""
     if not session.limiter.waits:
@@ -262,4 +249,3 @@ class _TokenService:
 
 if TYPE_CHECKING:
     _conforms: type[Backend] = IotdaBackend
-    _plugin_conforms: type[BackendPlugin[IotdaConfig]] = IotdaPlugin

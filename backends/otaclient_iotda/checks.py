@@ -1,4 +1,8 @@
-"""The vendor's rules for identifiers and texts, checked before anything is sent."""
+"""The vendor's rules for identifiers and texts, checked before anything is sent.
+
+Sources: Huawei Cloud IoTDA API reference, the tables of the requests in :mod:`otaclient_iotda.requests` and
+:mod:`otaclient_iotda.write_requests`.
+"""
 
 import re
 from typing import Any, Final

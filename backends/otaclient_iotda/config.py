@@ -86,7 +86,7 @@ def _matches(rule: re.Pattern[str], words: str) -> Any:
     return validate
 
 
-def _text(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+def _check_text(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
     if value is None and field.default is None:
         return
     if not isinstance(value, str) or not value.strip():
@@ -95,60 +95,68 @@ def _text(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         raise ConfigurationError(f"{field.name} holds control characters: remove them")
 
 
-def _header_secret(_instance: Any, field: "attrs.Attribute[Any]", value: Secret | None) -> None:
+def _check_header_secret(_instance: Any, field: "attrs.Attribute[Any]", value: Secret | None) -> None:
     """Refuse what no header can carry; it comes from a line end that was copied along. The value is never shown."""
     if value is None:
         return
-    _some_secret(_instance, field, value)
+    _check_secret(_instance, field, value)
     if any(not "!" <= character <= "~" for character in value.reveal()):
         raise ConfigurationError(
             f"{field.name} holds white space, a control character or one outside ASCII: copy it again without line ends"
         )
 
 
-def _access_key(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+def _check_access_key(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
     # The value is not shown: the two keys are easily taken for each other.
     if not isinstance(value, str) or not _ACCESS_KEY.fullmatch(value):
         raise ConfigurationError(f"{field.name} must be the identifier of a key pair: letters and digits, not empty")
 
 
-def _app_id(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+def _check_app_id(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
     if value is not None:
         checked_app_id(value, setting=field.name)
 
 
-def _flag(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+def _check_optional_flag(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
     if value is not None and not isinstance(value, bool):
         raise ConfigurationError(f"{field.name} is {value!r}: it must be True, False or None")
 
 
-def _yes_or_no(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+def _check_flag(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
     if type(value) is not bool:
         raise ConfigurationError(f"{field.name} is {value!r}: it must be True or False")
 
 
-def _some_secret(_instance: Any, field: "attrs.Attribute[Any]", value: Secret) -> None:
+def _check_secret(_instance: Any, field: "attrs.Attribute[Any]", value: Secret) -> None:
     text: Any = value.reveal()
     if not isinstance(text, str) or not text:
         raise ConfigurationError(f"{field.name} must be a text that is not empty")
+    # Bytes of the environment that are no UTF-8 become these. Without the text: the encoder's own error would hold it.
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ConfigurationError(f"{field.name} is not UTF-8: save it, or type it, in that encoding")
 
 
 @attrs.frozen(kw_only=True)
 class AkSkCredentials:
     """A pair of an access key and a secret key; with a security token, a temporary one.
 
+    Raises:
+        ConfigurationError: A value cannot be right; names the setting, and shows no secret.
+
     Source: Huawei Cloud API Gateway, "API Signing Guide"; IoTDA, "Authentication".
     """
 
-    access_key: str = attrs.field(validator=_access_key, repr=last_characters)
+    access_key: str = attrs.field(validator=_check_access_key, repr=last_characters)
     """The access key identifier (AK)."""
-    secret_key: Secret = attrs.field(converter=_secret, validator=_header_secret)
+    secret_key: Secret = attrs.field(converter=_secret, validator=_check_header_secret)
     """The secret access key (SK)."""
-    security_token: Secret | None = attrs.field(default=None, converter=_optional_secret, validator=_header_secret)
+    security_token: Secret | None = attrs.field(
+        default=None, converter=_optional_secret, validator=_check_header_secret
+    )
     """Belongs to temporary keys."""
     region: str | None = attrs.field(default=None, validator=_matches(_REGION, "a region such as 'cn-north-4'"))
     """The region that derived signatures name; taken from a dedicated host unless given. Plain signatures need none."""
-    derived: bool | None = attrs.field(default=None, validator=_flag)
+    derived: bool | None = attrs.field(default=None, validator=_check_optional_flag)
     """Whether to sign with keys derived for region and day (``V11-HMAC-SHA256``) instead of plainly
     (``SDK-HMAC-SHA256``). ``None``: derived for a dedicated host (``....iotda-app.<region>....``), else plain."""
 
@@ -175,25 +183,32 @@ class PasswordCredentials:
 
     An account whose users must pass a second factor, or a HUAWEI ID, cannot use it.
 
+    Raises:
+        ConfigurationError: A value cannot be right; names the setting, and shows no secret.
+
     Source: Huawei Cloud IAM, "Obtaining a User Token Through Password Authentication".
     """
 
     iam_endpoint: str = attrs.field(converter=_iam_endpoint)
     """Such as ``https://iam.cn-north-4.myhuaweicloud.com``."""
-    username: str = attrs.field(validator=_text, repr=last_characters)
-    password: Secret = attrs.field(converter=_secret, validator=_some_secret)
-    domain: str = attrs.field(validator=_text)
+    username: str = attrs.field(validator=_check_text, repr=last_characters)
+    password: Secret = attrs.field(converter=_secret, validator=_check_secret)
+    domain: str = attrs.field(validator=_check_text)
     """The account's name."""
-    project: str | None = attrs.field(default=None, validator=_text)
+    project: str | None = attrs.field(default=None, validator=_check_text)
     """The project that the token is for: its name, such as ``cn-north-4``, or its id, which is told from a name by
     being 32 hexadecimal digits. ``None``: the ``project_id`` of the configuration."""
 
 
 @attrs.frozen(kw_only=True)
 class TokenCredentials:
-    """An IAM token that somebody else obtained. When it dies, calls fail with ``AuthenticationError``."""
+    """An IAM token that somebody else obtained. When it dies, calls fail with ``AuthenticationError``.
 
-    token: Secret = attrs.field(converter=_secret, validator=_header_secret)
+    Raises:
+        ConfigurationError: It cannot be one; it is not shown.
+    """
+
+    token: Secret = attrs.field(converter=_secret, validator=_check_header_secret)
 
 
 Credentials: TypeAlias = AkSkCredentials | PasswordCredentials | TokenCredentials
@@ -247,7 +262,8 @@ class IotdaSettings:
         )
 
     def _credentials(self) -> Credentials:
-        needed = _NEEDED.get(self.auth)
+        auth: Any = self.auth
+        needed = _NEEDED.get(auth) if isinstance(auth, str) else None
         if needed is None:
             raise ConfigurationError(f"auth is {self.auth!r}: it must be one of {', '.join(get_args(AuthKind))}")
         missing = [name for name in needed if getattr(self, name) is None]
@@ -266,7 +282,10 @@ class IotdaSettings:
 
 @attrs.frozen(kw_only=True)
 class IotdaConfig:
-    """One IoTDA project.
+    """How to reach one IoTDA project.
+
+    Raises:
+        ConfigurationError: A value is missing or cannot be right; names the setting, the rule and the remedy.
 
     Source: Huawei Cloud IoTDA API reference, "Calling APIs" (endpoints, editions, authentication).
     """
@@ -283,9 +302,9 @@ class IotdaConfig:
         validator=_matches(re.compile(r"[!-~]{1,36}"), "an instance id: 1 to 36 characters without spaces"),
     )
     """Sent as ``Instance-Id`` where given; the professional edition demands it."""
-    app_id: str | None = attrs.field(default=None, validator=_app_id)
+    app_id: str | None = attrs.field(default=None, validator=_check_app_id)
     """The resource space that listings keep to, unless a query names another; ``None``: all that the user may see."""
-    correct_clock_skew: bool = attrs.field(default=False, validator=_yes_or_no)
+    correct_clock_skew: bool = attrs.field(default=False, validator=_check_flag)
     """Whether to take over the server's time, from the date of its answer, where it refuses a signature and this
     machine's clock is more than a minute off. Better is to set the clock. Tokens need no clock."""
 

@@ -7,6 +7,7 @@ write                refusal of the repeat          what it says
 ===================  =============================  ==================================================================
 jobs.delete          404                            there is no such task any more: done
 firmware.delete      404                            there is no such package any more: done
+modules.delete       404                            there is no such module any more: done
 jobs.stop            400, 409                       done where the task is stopping or stopped, else it has ended so
 jobs.start           400, 409                       done where the task runs, or has ended other than by being stopped
 jobs.cancel_tasks    400, 409; or of devices, 200   done for the devices whose targets are stopped
@@ -14,6 +15,8 @@ jobs.retry_tasks     400, 409; or of devices, 200   done for those that wait, ar
 jobs.confirm         400, 409; or of devices, 200   done for those that were stopped in no way
 firmware.create      -                              never repeated: whether a version may be there twice is not known
 jobs.create          -                              never repeated: names may be there twice
+modules.create       -                              never repeated: no code says that there is such a module already
+modules.update       -                              never repeated: somebody else's later change would be lost
 ===================  =============================  ==================================================================
 
 Pure functions.

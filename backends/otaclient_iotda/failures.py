@@ -1,4 +1,4 @@
-"""What went wrong, by a table of statuses and codes. No I/O here.
+"""What went wrong with a request, and what helps.
 
 The vendor's own table of codes is not public as a whole: the HTTP status decides, and the codes below refine it.
 
@@ -7,7 +7,7 @@ Sources: Huawei Cloud IoTDA API reference, "Error Codes" and "Status Codes"; Hua
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_args
 
 import attrs
 import msgspec
@@ -19,13 +19,13 @@ from otaclient.errors import (
     InvalidQueryError,
     NotFoundError,
     PayloadError,
-    PermissionDeniedError,
     RateLimitedError,
     ServerError,
 )
 from otaclient.transport.http import HttpRequest, HttpResponse, excerpt_of
 from otaclient.transport.retry import Failure, Remedy
-from otaclient.transport.statuses import advised_wait, redirected
+from otaclient.transport.statuses import WORDS, failure_of, kind_of_status, redirected
+from otaclient_iotda import wire
 from otaclient_iotda.signing import DERIVED_ALGORITHM, PLAIN_ALGORITHM
 
 __all__ = ["SECRET_BODIES", "classify", "excerpt", "redacted"]
@@ -35,62 +35,44 @@ __all__ = ["SECRET_BODIES", "classify", "excerpt", "redacted"]
 _THROTTLED: Final = frozenset({"APIGW.0308", "IOTDA.021101", "IOTDA.021102"})
 """Rejected before execution, whatever the status: the rate limits of IoTDA answer 403."""
 
-_BY_STATUS: Final[Mapping[int, type[ApiError]]] = {
-    400: InvalidQueryError,
-    401: AuthenticationError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    409: ConflictError,
-    413: InvalidQueryError,
-    414: InvalidQueryError,
-    429: RateLimitedError,
-    494: InvalidQueryError,
-}
 _BY_CODE: Final[Mapping[str, type[ApiError]]] = {
+    # The gateway has no such API, with status 404: that says nothing of the thing that was asked for.
+    "APIGW.0101": ApiError,
+    "APIGW.0103": ApiError,
     "IOTDA.000004": AuthenticationError,  # an access token that is not valid: 403
     "IOTDA.014115": ConflictError,  # the device exists
     "IOTDA.014204": NotFoundError,  # the product does not exist
     "IOTDA.014602": ConflictError,  # a file of this name exists
 }
-_REPEATABLE_STATUSES: Final = frozenset({500, 502, 503, 504})
-
-_WORDS: Final[Mapping[type[ApiError], str]] = {
-    ApiError: "the vendor refused the request",
-    AuthenticationError: "the vendor does not accept the credentials",
-    ConflictError: "the state of things does not allow it",
-    InvalidQueryError: "the vendor cannot use the request",
-    NotFoundError: "the vendor does not know the address",
-    PermissionDeniedError: "the vendor does not allow it",
-    RateLimitedError: "the vendor throttles",
-    ServerError: "the vendor's service failed",
-}
-_SPACE_HINT: Final = "check the resource space (owner_id of the query, app_id of the configuration)"
-_HINTS: Final[Mapping[str, str]] = {
-    "APIGW.0101": "check endpoint: this API is not there",
+_ADDRESS_ADVICE: Final = "check endpoint: this API is not there"
+_SPACE_ADVICE: Final = "check the resource space (owner_id of the query, app_id of the configuration)"
+_ADVICE: Final[Mapping[str, str]] = {
+    "APIGW.0101": _ADDRESS_ADVICE,
+    "APIGW.0103": _ADDRESS_ADVICE,
     "APIGW.0301": "check access_key, secret_key and security_token, and this machine's clock",
     "APIGW.0307": "the token is at its end, or endpoint is in another region",
     "IOTDA.000002": "check the credentials",
     "IOTDA.000021": "check the user's permission for IoTDA, and that endpoint is this instance's own: "
     "an instance with a dedicated endpoint cannot be reached through the shared one",
-    "IOTDA.001000": _SPACE_HINT,
-    "IOTDA.001002": _SPACE_HINT,
+    "IOTDA.001000": _SPACE_ADVICE,
+    "IOTDA.001002": _SPACE_ADVICE,
     "IOTDA.001005": "the user has several resource spaces: name one, "
     "as owner_id of the query or app_id of the configuration",
-    "IOTDA.001006": _SPACE_HINT,
-    "IOTDA.001007": _SPACE_HINT,
+    "IOTDA.001006": _SPACE_ADVICE,
+    "IOTDA.001007": _SPACE_ADVICE,
 }
-_PLAIN_HINT: Final = (
+_PLAIN_ADVICE: Final = (
     "check the credentials; a dedicated endpoint answers so to plain signatures: for one, set derived to True "
     "(auth 'derived') and region"
 )
-_DERIVED_HINT: Final = (
+_DERIVED_ADVICE: Final = (
     "check access_key, secret_key and region, and this machine's clock; a shared endpoint takes no derived signatures: "
     "for one, leave derived out (auth 'aksk')"
 )
-_READY_HINT: Final = (
+_READY_ADVICE: Final = (
     "a ready token cannot be renewed: obtain a new one, or give PasswordCredentials, which the client renews by itself"
 )
-_LOGIN_HINT: Final = "check username, password, domain and project"
+_LOGIN_ADVICE: Final = "check username, password, domain and project"
 
 SECRET_BODIES: Final = frozenset({"authenticate", "devices.get"})
 """Answers to these may hold secrets, a token's particulars or a device's password: their bodies are never shown."""
@@ -130,15 +112,20 @@ def classify(request: HttpRequest, response: HttpResponse, /, *, ready_token: bo
 
 def _refusal(request: HttpRequest, response: HttpResponse, envelope: _Envelope, *, ready_token: bool) -> Failure:
     code = envelope.code or ""
-    if response.status == 429 or code in _THROTTLED:
-        return _throttled(request, response, envelope)
-    if response.status >= 500:
-        return _server_failed(request, response, envelope)
     kind = _kind(request, response.status, code)
-    dead_token = _is_dead_token(request, response.status, code)
-    hint = _READY_HINT if dead_token and ready_token else _hint(request, code)
-    error = kind(_message(kind, request, response, envelope, hint), **_facts(response, envelope))
-    return Failure(error=error, remedy=Remedy.RENEW_TOKEN if dead_token else Remedy.RAISE)
+    # What passes by itself calls for no other token, and for nothing that the caller could change.
+    passing = kind in {RateLimitedError, ServerError}
+    dead_token = not passing and _is_dead_token(request, response.status, code)
+    advice = _READY_ADVICE if dead_token and ready_token else None if passing else _advice(request, code)
+    failure = failure_of(
+        kind,
+        _message(kind, request, response, envelope, advice),
+        response,
+        vendor_code=envelope.code,
+        vendor_message=envelope.message,
+        request_id=envelope.request_id,
+    )
+    return attrs.evolve(failure, remedy=Remedy.RENEW_TOKEN) if dead_token else failure
 
 
 def _is_foreign(request: HttpRequest, response: HttpResponse) -> bool:
@@ -163,23 +150,13 @@ def _not_answered(request: HttpRequest, response: HttpResponse) -> Failure:
     return Failure(error=error, remedy=Remedy.RAISE if request.idempotent else Remedy.REPEAT)
 
 
-def _throttled(request: HttpRequest, response: HttpResponse, envelope: _Envelope) -> Failure:
-    advised = advised_wait(response)
-    message = _message(RateLimitedError, request, response, envelope)
-    error = RateLimitedError(message, retry_after_seconds=advised, **_facts(response, envelope))
-    return Failure(error=error, remedy=Remedy.SLOW_DOWN, retry_after_seconds=advised)
-
-
-def _server_failed(request: HttpRequest, response: HttpResponse, envelope: _Envelope) -> Failure:
-    advised = advised_wait(response)
-    message = _message(ServerError, request, response, envelope)
-    error = ServerError(message, retry_after_seconds=advised, **_facts(response, envelope))
-    remedy = Remedy.REPEAT if response.status in _REPEATABLE_STATUSES else Remedy.RAISE
-    return Failure(error=error, remedy=remedy, retry_after_seconds=advised)
-
-
 def _kind(request: HttpRequest, status: int, code: str) -> type[ApiError]:
-    kind = _BY_CODE.get(code) or _BY_STATUS.get(status, ApiError)
+    if status == 429 or code in _THROTTLED:
+        return RateLimitedError
+    kind = kind_of_status(status)
+    if kind is ServerError:
+        return kind
+    kind = _BY_CODE.get(code, kind)
     # What cannot be used, or is not found, in a login is the user's name, domain or project.
     is_login = request.operation == "authenticate"
     return AuthenticationError if is_login and kind in {InvalidQueryError, NotFoundError} else kind
@@ -191,27 +168,25 @@ def _is_dead_token(request: HttpRequest, status: int, code: str) -> bool:
     return code in {"APIGW.0307", "IOTDA.000004"} or (status == 401 and code == "APIGW.0301")
 
 
-def _hint(request: HttpRequest, code: str) -> str | None:
+def _advice(request: HttpRequest, code: str) -> str | None:
     if request.operation == "authenticate":
-        return _LOGIN_HINT
+        return _LOGIN_ADVICE
     signature = request.headers.get("Authorization", "")
     if code == "IOTDA.000002" and signature.startswith(PLAIN_ALGORITHM):
-        return _PLAIN_HINT
+        return _PLAIN_ADVICE
     if code in {"APIGW.0301", "IOTDA.000002"} and signature.startswith(DERIVED_ALGORITHM):
-        return _DERIVED_HINT
-    return _HINTS.get(code)
+        return _DERIVED_ADVICE
+    return _ADVICE.get(code)
 
 
 def _message(
-    kind: type[ApiError], request: HttpRequest, response: HttpResponse, envelope: _Envelope, hint: str | None = None
+    kind: type[ApiError], request: HttpRequest, response: HttpResponse, envelope: _Envelope, advice: str | None
 ) -> str:
-    words = _WORDS[kind]
-    if request.subject and kind is NotFoundError:
-        words = f"there is no {request.subject}" if request.idempotent else f"{request.subject}: there is no such thing"
-    elif request.subject:
-        words = f"{request.subject}: {words}"
+    words = f"{request.subject or 'the request'}: {WORDS[kind]}"
+    if kind is NotFoundError and request.idempotent and request.subject:
+        words = f"there is no {request.subject}"
     said = envelope.message or (None if envelope.code else _said_otherwise(request, response))
-    return "; ".join(part for part in (f"{words}: {said}" if said else words, hint) if part)
+    return "; ".join(part for part in (f"{words}: {said}" if said else words, advice) if part)
 
 
 def _said_otherwise(request: HttpRequest, response: HttpResponse) -> str | None:
@@ -224,36 +199,22 @@ def _said_otherwise(request: HttpRequest, response: HttpResponse) -> str | None:
     return f"the body is no error in the vendor's form{remedy}, {seen}"
 
 
-def _facts(response: HttpResponse, envelope: _Envelope) -> dict[str, Any]:
-    return {
-        "status": response.status,
-        "vendor_code": envelope.code,
-        "vendor_message": envelope.message,
-        "request_id": envelope.request_id,
-    }
-
-
 # --- the shapes of an error ------------------------------------------------------------------------------------------
 
 # In the order in which the vendor's own client looks for them, first at the top, then one level down.
 _SHAPES: Final = (("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message"))
 _ENCODED_MESSAGE: Final = "encoded_authorization_message"
-# What a good answer holds at the top, should a field of it be called like one of an error.
-_GOOD_KEYS: Final = (
-    "packages",
-    "batchtasks",
-    "batchtask",
-    "devices",
-    "modules",
-    "targets",
-    "page",
-    "package_id",
-    "task_id",
-    "task_details",
-    "device_id",
-    "module_id",
-    "token",
-)
+
+
+def _good_keys() -> frozenset[str]:
+    """Return what only a good answer holds at the top: the rows of a listing, or what a structure cannot do without."""
+    structures = [cls for cls in vars(wire).values() if isinstance(cls, type) and attrs.has(cls)]
+    needed = (field.name for cls in structures for field in attrs.fields(cls) if field.default is attrs.NOTHING)
+    return frozenset((*get_args(wire.ListKey), *needed))
+
+
+# Should another field of such an answer be called like one of an error, it is a good one all the same.
+_GOOD_KEYS: Final = _good_keys()
 
 
 def _may_be_error(body: bytes) -> bool:
@@ -275,7 +236,7 @@ def _envelope(request: HttpRequest, response: HttpResponse) -> _Envelope:
     if not isinstance(body, dict):
         return _Envelope(request_id=header_id)
     top = cast("dict[str, Any]", body)
-    if response.status < 300 and any(key in top for key in _GOOD_KEYS):
+    if response.status < 300 and not _GOOD_KEYS.isdisjoint(top):
         return _Envelope(request_id=header_id)
     levels = [top, *(cast("dict[str, Any]", value) for value in top.values() if isinstance(value, dict))]
     code, message = _code_and_message(levels)

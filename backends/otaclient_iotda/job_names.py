@@ -3,7 +3,6 @@
 IoTDA has one text for a name and no search by it: listings are filtered here, by the name without the fingerprint.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -27,5 +26,8 @@ def with_fingerprints(plan: Plan[Job], query: JobQuery) -> Plan[Job]:
     text = query.name_contains
     if text is None or not is_fingerprint(text):
         return plan
-    has_it: Callable[[Job], bool] = lambda job: fingerprint_in(job) == text  # noqa: E731
+
+    def has_it(job: Job) -> bool:
+        return fingerprint_in(job) == text
+
     return attrs.evolve(plan, filters={**plan.filters, "name_contains": has_it})

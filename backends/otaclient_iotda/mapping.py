@@ -1,4 +1,7 @@
-"""From the vendor's structures to the shared models: total functions. What is unusable stays visible, and never fails.
+"""Wire structs to the shared models: total functions, which no unknown or unusable value can break.
+
+What the model has no place for, and what could not be used, stays readable in the record's ``extra`` under the vendor's
+own name (not on devices and device tasks, which come by the million).
 
 Sources: Huawei Cloud IoTDA API reference, the pages named in :mod:`otaclient_iotda.wire`.
 """
@@ -40,11 +43,10 @@ from otaclient_iotda import wire
 from otaclient_iotda.records import OtaModule
 
 __all__ = [
-    "DETAIL_STATUS_WORD",
     "DEVICE_COLUMNS",
     "JOB_STATUS_WORDS",
     "PACKAGE_TYPE",
-    "TASK_STATUS",
+    "TASK_STATUS_WORDS",
     "TASK_TYPE",
     "device_task_from",
     "device_upgrade_from",
@@ -72,7 +74,7 @@ TASK_TYPE: Final = MappingProxyType(
 )
 """The vendor's word for a task that upgrades each kind. Batch tasks of other types do other things."""
 
-TASK_STATUS: Final = MappingProxyType(
+_JOB_STATUS: Final = MappingProxyType(
     {
         "Initializing": JobStatus.PENDING,
         "Waitting": JobStatus.PENDING,
@@ -87,11 +89,11 @@ TASK_STATUS: Final = MappingProxyType(
 """The vendor's eight states; the spelling is its own."""
 
 JOB_STATUS_WORDS: Final = MappingProxyType(
-    {status: tuple(word for word, found in TASK_STATUS.items() if found is status) for status in TASK_STATUS.values()}
+    {status: tuple(word for word, found in _JOB_STATUS.items() if found is status) for status in _JOB_STATUS.values()}
 )
 """The vendor's words for each status that one can search for."""
 
-DETAIL_STATUS_WORD: Final = MappingProxyType(
+TASK_STATUS_WORDS: Final = MappingProxyType(
     {
         TaskStatus.PENDING: "Waitting",
         TaskStatus.UPGRADING: "Processing",
@@ -104,7 +106,7 @@ DETAIL_STATUS_WORD: Final = MappingProxyType(
 )
 """The vendor's word for the state of one target; it does not tell "pushed" from "upgrading"."""
 
-_STATUS_OF_DETAIL: Final = {word: status for status, word in DETAIL_STATUS_WORD.items()}
+_TASK_STATUS: Final = {word: status for status, word in TASK_STATUS_WORDS.items()}
 _KIND_OF_PACKAGE: Final = {word: kind for kind, word in PACKAGE_TYPE.items()}
 _KIND_OF_TASK: Final = {word: kind for kind, word in TASK_TYPE.items()}
 
@@ -139,7 +141,7 @@ _PLACED_IN_FIRMWARE: Final = frozenset(
 _PLACED_IN_JOB: Final = frozenset(
     field.name for field in attrs.fields(wire.Task) if field.name not in {"task_mode", "task_ext_info", "raw"}
 )
-_PLACED_IN_MODULE: Final = frozenset(field.name for field in attrs.fields(wire.OtaModule))
+_PLACED_IN_MODULE: Final = frozenset(field.name for field in attrs.fields(wire.OtaModule) if field.name != "raw")
 _TASK_STRUCTURES: Final[Mapping[str, type[Any]]] = {
     "targets_filter": wire.TargetsFilter,
     "document": wire.TaskDocument,
@@ -176,7 +178,7 @@ def firmware_from(package: wire.OtaPackage, *, backend: str) -> Firmware:
 
 def job_from(task: wire.Task, *, backend: str) -> Job:
     """Map a ``Task`` struct to the shared model; ``backend`` is the label that it gets."""
-    status = TASK_STATUS.get(task.status or "", JobStatus.UNKNOWN)
+    status = _JOB_STATUS.get(task.status or "", JobStatus.UNKNOWN)
     firmware_kind = _KIND_OF_TASK.get(task.task_type or "", FirmwareKind.UNKNOWN)
     name, fingerprint = (None, None) if task.task_name is None else unmarked(task.task_name)
     created_at = instant_from(task.create_time)
@@ -215,7 +217,7 @@ def device_task_from(detail: wire.TaskDetail, *, backend: str, job_id: JobId) ->
     The free text of a target that failed goes with its failure. That of one that did not, such as "the current version
     is the same as the target version" of one that succeeded at once, has no place in the model.
     """
-    status = _STATUS_OF_DETAIL.get(detail.status or "", TaskStatus.UNKNOWN)
+    status = _TASK_STATUS.get(detail.status or "", TaskStatus.UNKNOWN)
     return DeviceTask(
         backend=backend,
         job_id=job_id,
@@ -247,7 +249,7 @@ def module_from(module: wire.OtaModule, *, backend: str) -> OtaModule:
 
 
 DEVICE_COLUMNS: Final = Columns(
-    struct=wire.ListedDevice,
+    struct=wire.Device,
     model=DeviceUpgrade,
     # Whether it is being upgraded, no device says: that takes other calls.
     taken={
@@ -263,7 +265,7 @@ DEVICE_COLUMNS: Final = Columns(
 )
 
 
-def device_upgrade_from(device: wire.Device | wire.ListedDevice, *, backend: str) -> DeviceUpgrade:
+def device_upgrade_from(device: wire.Device, *, backend: str) -> DeviceUpgrade:
     """Map a device to the shared model."""
     return DEVICE_COLUMNS.model_from(device, backend=backend)
 

@@ -3,6 +3,7 @@
 from otaclient.paging import Paged
 from otaclient_iotda import requests, write_requests
 from otaclient_iotda.account import Account
+from otaclient_iotda.commands import carry_out
 from otaclient_iotda.mapping import module_from
 from otaclient_iotda.records import OtaModule
 from otaclient_iotda.responses import parse_module
@@ -107,10 +108,10 @@ class IotdaModules:
             NotFoundError: No such module in this project (HTTP status 404).
             InvalidQueryError: The identifier cannot be right; nothing was sent.
             OutcomeUnknownError: It may or may not have been deleted; says how to find out.
+            OutcomeUnknownError: It may or may not have been deleted; says how to find out.
 
         Source: Huawei Cloud IoTDA API reference, "Delete an OTA Module".
         """
         account = self._account
-        await account.write(
-            account.build("modules.delete", write_requests.delete_module, account.project_id, module_id)
-        )
+        request = account.build("modules.delete", write_requests.delete_module, account.project_id, module_id)
+        await carry_out(account, request)

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from otaclient.checks import check_encodable, check_kind
+from otaclient.checks import check_encodable, check_kind, checked_algorithm
 from otaclient.errors import InvalidQueryError
-from otaclient.models import FirmwareKind, NewFirmware
+from otaclient.models import Checksum, FirmwareKind, NewFirmware
 from otaclient_iotda import checks
 from otaclient_iotda.mapping import PACKAGE_TYPE
 from otaclient_iotda.wire import ObsLocation, OtaPackage
@@ -108,7 +108,7 @@ def is_made_from(package: OtaPackage, fields: Mapping[str, Any]) -> bool:
 
 
 def _refuse_unknown(firmware: NewFirmware) -> None:
-    if firmware.kind not in PACKAGE_TYPE:
+    if str(firmware.kind) not in PACKAGE_TYPE:
         raise InvalidQueryError(f"kind is {str(firmware.kind)!r}: IoTDA knows {', '.join(PACKAGE_TYPE)}")
     for name in ("name", "tags", "verification"):
         if getattr(firmware, name):
@@ -116,7 +116,7 @@ def _refuse_unknown(firmware: NewFirmware) -> None:
 
 
 def _module(kind: FirmwareKind, module_name: str | None) -> dict[str, str]:
-    if kind is FirmwareKind.MODULE:
+    if kind == FirmwareKind.MODULE:
         if module_name is None:
             raise InvalidQueryError("module_name is missing: a package of the kind module names its module")
         return {"module_name": checks.MODULE_NAME.check(module_name, "module_name")}
@@ -150,12 +150,9 @@ def _obs_location(firmware: NewFirmware, region: str | None) -> dict[str, str]:
         "bucket_name": checks.BUCKET.check(found["bucket"], "the bucket of location"),
         "object_key": key,
     }
-    return fields if firmware.checksum is None else {**fields, "sign": _sign(firmware)}
+    return fields if firmware.checksum is None else {**fields, "sign": _sign(firmware.checksum)}
 
 
-def _sign(firmware: NewFirmware) -> str:
-    checksum = firmware.checksum
-    assert checksum is not None  # asked for only where there is one
-    if checksum.algorithm.lower() != "sha256":
-        raise InvalidQueryError(f"checksum is of the algorithm {checksum.algorithm!r}: IoTDA knows sha256")
+def _sign(checksum: Checksum) -> str:
+    checked_algorithm(checksum, ("sha256",), vendor="IoTDA")
     return checks.SHA256.check(checksum.value, "checksum")

@@ -4,12 +4,15 @@ Sources: Huawei Cloud IoTDA API reference, "Create a Batch Task"; IoTDA best pra
 Upgrades" (several packages for one task).
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from otaclient.checks import check_kind, checked_count, checked_flag
+import msgspec
+
+from otaclient.checks import check_new_job, checked_count, checked_flag
 from otaclient.errors import InvalidQueryError
 from otaclient.fingerprint import SUFFIX_LENGTH, check_unmarked, marked
 from otaclient.models import (
@@ -68,8 +71,8 @@ def job_fields(
     Raises:
         InvalidQueryError: IoTDA cannot do that; names the field, the rule and the remedy.
     """
-    check_kind(job, NewJob, name="the job")
-    if job.kind is not JobKind.UPGRADE:
+    check_new_job(job)
+    if job.kind != JobKind.UPGRADE:
         raise InvalidQueryError(f"kind is {str(job.kind)!r}: IoTDA only knows jobs of the kind {JobKind.UPGRADE}")
     package_ids = checks.checked_list(job.firmware_ids, checks.PACKAGE_ID, name="firmware_ids", most=MOST_PACKAGES)
     if not package_ids:
@@ -92,15 +95,15 @@ def job_fields(
     return fields
 
 
-def check_firmware_kind(kind: FirmwareKind, *, gateway_mode: bool) -> None:
+def check_firmware_kind(kind: Any, *, gateway_mode: bool) -> None:
     """Refuse a kind of firmware that no batch task installs, or not in this way.
 
     Raises:
         InvalidQueryError: It is one.
     """
-    if kind not in TASK_TYPE:
+    if not isinstance(kind, str) or kind not in TASK_TYPE:
         raise InvalidQueryError(f"firmware_kind is {kind!r}: give one of {', '.join(TASK_TYPE)}")
-    if gateway_mode and kind is FirmwareKind.MODULE:
+    if gateway_mode and kind == FirmwareKind.MODULE:
         raise InvalidQueryError("gateway_mode is set, but gateways upgrade no modules: leave it out")
 
 
@@ -167,10 +170,12 @@ def _extra_info(info: Any) -> Mapping[str, Any]:
         raise InvalidQueryError(f"extra_info is {info!r}: give a mapping")
     fields: dict[str, Any] = dict(info)  # pyright: ignore[reportUnknownArgumentType]
     try:
-        length = len(encode_json(fields).decode())
+        encoded = encode_json(fields)
+        # What is no finite number, that writes as null.
+        json.dumps(msgspec.to_builtins(fields), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InvalidQueryError(f"extra_info is {info!r}: give what JSON can hold ({error})") from error
-    if length > LONGEST_EXTRA_INFO:
+    if (length := len(encoded.decode())) > LONGEST_EXTRA_INFO:
         raise InvalidQueryError(f"extra_info has {length} characters as JSON: IoTDA takes at most {LONGEST_EXTRA_INFO}")
     return fields
 

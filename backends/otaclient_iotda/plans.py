@@ -1,4 +1,8 @@
-"""Plans: how a query splits into walks, what the vendor filters, and what we do."""
+"""How a query is answered: what the vendor filters and what we do, and into which walks it splits. Pure functions.
+
+Sources: Huawei Cloud IoTDA API reference, "Query the OTA Upgrade Package List", "Query the Batch Task List", "Query a
+Batch Task", "Query the Device List", "Query the OTA Module List".
+"""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -10,14 +14,14 @@ import attrs
 
 from otaclient.errors import InvalidQueryError
 from otaclient.models import DeviceTask, DeviceUpgrade, Firmware, FirmwareKind, Job, JobId, JobKind
-from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery, JobQuery
+from otaclient.queries import DEFAULT_LOCALE, DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery, JobQuery
 from otaclient.reads import Partition, Window
 from otaclient.transport.http import HttpRequest
 from otaclient_iotda import checks, requests, wire
 from otaclient_iotda.mapping import (
-    DETAIL_STATUS_WORD,
     JOB_STATUS_WORDS,
     PACKAGE_TYPE,
+    TASK_STATUS_WORDS,
     TASK_TYPE,
     device_task_from,
     device_upgrade_from,
@@ -27,7 +31,7 @@ from otaclient_iotda.mapping import (
 )
 from otaclient_iotda.records import OtaModule
 from otaclient_iotda.requests import Filters
-from otaclient_iotda.responses import ListKey
+from otaclient_iotda.wire import ListKey
 
 __all__ = [
     "OPEN_DETAIL_STATUSES",
@@ -43,9 +47,6 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
-
-# The locale that stands for the name without translation, which is the only one that this vendor has.
-_UNTRANSLATED: Final = "default"
 
 
 @attrs.frozen(kw_only=True)
@@ -80,7 +81,7 @@ _DEVICES: Final = _Listing[DeviceUpgrade](
     operation="devices.search",
     list_key="devices",
     build=requests.list_devices,
-    struct=wire.ListedDevice,
+    struct=wire.Device,
     model=device_upgrade_from,
     key=attrgetter("device_id"),
 )
@@ -217,7 +218,7 @@ def _refuse_job_filters(query: JobQuery) -> None:
         raise InvalidQueryError(
             f"locale is {query.locale!r}, but there is nothing to look for in it: add name_contains, or leave it out"
         )
-    if query.locale not in {None, _UNTRANSLATED}:
+    if query.locale not in {None, DEFAULT_LOCALE}:
         raise InvalidQueryError(
             f"locale is {query.locale!r}, but IoTDA's task names have no translations: leave it out"
         )
@@ -240,9 +241,9 @@ def plan_tasks(query: DeviceTaskQuery) -> Plan[DeviceTask]:
             )
     for device in query.devices or ():
         checks.DEVICE_ID.check(device, "one of devices")
-    unknown = [status for status in query.statuses or () if status not in DETAIL_STATUS_WORD]
+    unknown = [status for status in query.statuses or () if status not in TASK_STATUS_WORDS]
     if unknown:
-        known = ", ".join(DETAIL_STATUS_WORD)
+        known = ", ".join(TASK_STATUS_WORDS)
         raise InvalidQueryError(
             f"statuses holds {', '.join(unknown)}: IoTDA only knows {known}; leave out the others", names=("statuses",)
         )
@@ -251,7 +252,7 @@ def plan_tasks(query: DeviceTaskQuery) -> Plan[DeviceTask]:
     if query.statuses is not None:
         statuses = frozenset(query.statuses)
         if len(statuses) == 1:
-            status = DETAIL_STATUS_WORD[query.statuses[0]]
+            status = TASK_STATUS_WORDS[query.statuses[0]]
         else:
             filters["statuses"] = lambda task: task.status in statuses
     if query.devices is not None:
@@ -309,7 +310,8 @@ def plan_devices(query: DeviceUpgradeQuery, *, app_id: str | None = None) -> Pla
     if query.upgrading is not None and not query.resolve_upgrading:
         raise InvalidQueryError(
             "upgrading is given, but IoTDA's devices do not say whether they are being upgraded: "
-            "resolve_upgrading=True is needed to find out"
+            "resolve_upgrading=True is needed to find out",
+            names=("resolve_upgrading",),
         )
     filters: dict[str, Callable[[DeviceUpgrade], bool]] = {}
     if query.versions is not None:

@@ -41,7 +41,7 @@ class IotdaReads(SessionReads[_T]):
 
     def facts_of(self, raw: RawPage) -> PageFacts:
         """Return what the page says about itself, without reading its rows."""
-        return page_facts(self._listing.list_key, self.request(raw.partition, raw.window), raw.response)
+        return page_facts(self.request(raw.partition, raw.window), raw.response, self._listing.list_key)
 
     def rows_of(self, raw: RawPage) -> Rows[_T]:
         """Return all rows of the page, and an error for each that is not as documented."""
@@ -50,5 +50,5 @@ class IotdaReads(SessionReads[_T]):
         if fast is not None:
             return fast
         request = self.request(raw.partition, raw.window)
-        good, errors = parse_rows(listing.list_key, listing.struct, request, raw.response)
+        good, errors = parse_rows(request, raw.response, listing.list_key, listing.struct)
         return Rows(good=[listing.model(row, backend=label) for row in good], errors=errors)

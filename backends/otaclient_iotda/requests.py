@@ -1,4 +1,10 @@
-"""What to ask the vendor: typed arguments in, :class:`HttpRequest` out. Whatever cannot work is refused here."""
+"""Typed arguments in, requests out. Whatever can be known to be wrong is refused here, before anything is sent.
+
+Sources: Huawei Cloud IoTDA API reference, "Query the OTA Upgrade Package List", "Query the Details of an OTA Upgrade
+Package", "Query the Batch Task List", "Query a Batch Task", "Query the Device List", "Query a Device", "Query Device
+List Flexibly", "Query the OTA Module List", "Query an OTA Module"; Huawei Cloud IAM, "Obtaining a User Token Through
+Password Authentication".
+"""
 
 import re
 from collections.abc import Sequence
@@ -125,7 +131,7 @@ def search_devices(project_id: str, statement: str) -> HttpRequest:
         method="POST",
         path=project_path(project_id, "search/query-devices"),
         body=encode_json({"sql": statement}),
-        subject="the statement",
+        subject=f"list for {statement!r}",
     )
 
 
@@ -322,7 +328,8 @@ def _listing(operation: str, path: str, filters: Filters, window: Window) -> Htt
         pages.append(("marker", window.marker))
     if window.offset:
         pages.append(("offset", str(window.offset)))
-    return HttpRequest(operation=operation, method="GET", path=path, query=(*filters, *pages))
+    subject = f"list with {described([filters])}" if filters else "list"
+    return HttpRequest(operation=operation, method="GET", path=path, query=(*filters, *pages), subject=subject)
 
 
 def _check_window(window: MarkerWindow) -> None:

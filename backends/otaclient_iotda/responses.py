@@ -1,27 +1,30 @@
-"""What the vendor answered: pages by their facts, objects as wire classes, tokens. No I/O here."""
+"""The wire structs in a good answer of IoTDA, and what a page says about itself.
+
+Sources: Huawei Cloud IoTDA API reference, the pages named in :mod:`otaclient_iotda.wire`; Huawei Cloud IAM, "Obtaining
+a User Token Through Password Authentication".
+"""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, cast, get_args
+from typing import Any, Final, Protocol, TypeVar, cast, get_args
 
 import attrs
-import cattrs
 import msgspec
 
 from otaclient.decoding import FastRows, straight_rows, twin_rows
 from otaclient.errors import PayloadError
 from otaclient.models import FirmwareId, JobId
 from otaclient.reads import PageFacts, Rows
-from otaclient.structuring import decode_json, shallow, structure, structure_rows, wire_converter
+from otaclient.structuring import decode_json, structure, structure_rows
 from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient_iotda import checks, wire
 from otaclient_iotda.failures import SECRET_BODIES, excerpt
 from otaclient_iotda.mapping import DEVICE_COLUMNS
+from otaclient_iotda.wire import ListKey
 
 __all__ = [
     "GrantedToken",
-    "ListKey",
     "fast_rows",
     "page_facts",
     "parse_count",
@@ -39,9 +42,6 @@ __all__ = [
 
 _T = TypeVar("_T")
 _W = TypeVar("_W")
-
-ListKey: TypeAlias = Literal["packages", "batchtasks", "devices", "modules", "task_details"]
-"""Under which name a listing sends its rows."""
 
 # --- pages -----------------------------------------------------------------------------------------------------------
 
@@ -77,7 +77,7 @@ _COUNTING: Final = {key: _decoder(key, msgspec.Raw) for key in _KEYS}
 _READING: Final = {key: _decoder(key, Any) for key in _KEYS}
 
 
-def page_facts(key: ListKey, request: HttpRequest, response: HttpResponse) -> PageFacts:
+def page_facts(request: HttpRequest, response: HttpResponse, key: ListKey) -> PageFacts:
     """Return what a page of a listing says about itself, without decoding its rows.
 
     The marker is the one of ``page``: the record ids that it belongs to are in no row. ``count`` is a hint.
@@ -85,7 +85,7 @@ def page_facts(key: ListKey, request: HttpRequest, response: HttpResponse) -> Pa
     Raises:
         PayloadError: The answer is not a page of this listing, or its marker cannot be one.
     """
-    listing = _listing(_COUNTING[key], key, request, response)
+    listing = _listing(request, response, key, _COUNTING[key])
     return _facts(len(listing.rows or ()), listing.page, response)
 
 
@@ -105,7 +105,7 @@ def _facts(rows: int, told: _PageInfo | None, response: HttpResponse) -> PageFac
 
 
 _FAST: Final[dict[type[Any], FastRows | None]] = {
-    wire.ListedDevice: straight_rows(DEVICE_COLUMNS, rows_key="devices", envelope={"page": _PageInfo}),
+    wire.Device: straight_rows(DEVICE_COLUMNS, rows_key="devices", envelope={"page": _PageInfo}),
     wire.TaskDetail: twin_rows(wire.TaskDetail, rows_key="task_details", envelope={"page": _PageInfo}),
 }
 
@@ -122,19 +122,21 @@ def fast_rows(response: HttpResponse, struct: type[Any], model: Callable[..., _T
 
 
 def parse_rows(
-    key: ListKey, cls: type[_W], request: HttpRequest, response: HttpResponse
+    request: HttpRequest, response: HttpResponse, key: ListKey, struct: type[_W]
 ) -> tuple[list[_W], list[PayloadError]]:
     """Return the good rows of a page, and an error for each bad one.
 
     Raises:
         PayloadError: The answer is not a page of this listing.
     """
-    listing = _listing(_READING[key], key, request, response)
-    return structure_rows(_CONVERTER, listing.rows or (), cls, path=f"$.{key}", request=request, response=response)
+    listing = _listing(request, response, key, _READING[key])
+    return structure_rows(
+        wire.CONVERTER, listing.rows or (), struct, path=f"$.{key}", request=request, response=response
+    )
 
 
 def _listing(
-    decoder: "msgspec.json.Decoder[_Listing]", key: ListKey, request: HttpRequest, response: HttpResponse
+    request: HttpRequest, response: HttpResponse, key: ListKey, decoder: "msgspec.json.Decoder[_Listing]"
 ) -> _Listing:
     try:
         listing = decoder.decode(response.body)
@@ -168,7 +170,7 @@ def parse_package(request: HttpRequest, response: HttpResponse) -> wire.OtaPacka
     Raises:
         PayloadError: The answer is not one.
     """
-    return _parse(wire.OtaPackage, request, response)
+    return _parsed(request, response, wire.OtaPackage)
 
 
 def parse_task(request: HttpRequest, response: HttpResponse) -> wire.Task:
@@ -177,7 +179,7 @@ def parse_task(request: HttpRequest, response: HttpResponse) -> wire.Task:
     Raises:
         PayloadError: The answer has none.
     """
-    return _parse(wire.TaskAnswer, request, response).batchtask
+    return _parsed(request, response, wire.TaskAnswer).batchtask
 
 
 def parse_device(request: HttpRequest, response: HttpResponse) -> wire.Device:
@@ -186,7 +188,7 @@ def parse_device(request: HttpRequest, response: HttpResponse) -> wire.Device:
     Raises:
         PayloadError: The answer is not one; it carries nothing of the body.
     """
-    return _parse(wire.Device, request, response)
+    return _parsed(request, response, wire.Device)
 
 
 def parse_module(request: HttpRequest, response: HttpResponse) -> wire.OtaModule:
@@ -195,7 +197,7 @@ def parse_module(request: HttpRequest, response: HttpResponse) -> wire.OtaModule
     Raises:
         PayloadError: The answer is not one.
     """
-    return _parse(wire.OtaModule, request, response)
+    return _parsed(request, response, wire.OtaModule)
 
 
 def parse_created_package(request: HttpRequest, response: HttpResponse) -> FirmwareId:
@@ -204,7 +206,7 @@ def parse_created_package(request: HttpRequest, response: HttpResponse) -> Firmw
     Raises:
         PayloadError: The answer has none.
     """
-    return FirmwareId(_parse(wire.CreatedPackage, request, response).package_id)
+    return FirmwareId(_parsed(request, response, wire.CreatedPackage).package_id)
 
 
 def parse_created_task(request: HttpRequest, response: HttpResponse) -> JobId:
@@ -213,7 +215,7 @@ def parse_created_task(request: HttpRequest, response: HttpResponse) -> JobId:
     Raises:
         PayloadError: The answer has none.
     """
-    return JobId(_parse(wire.CreatedTask, request, response).task_id)
+    return JobId(_parsed(request, response, wire.CreatedTask).task_id)
 
 
 def parse_targets(request: HttpRequest, response: HttpResponse) -> tuple[wire.TargetResult, ...]:
@@ -222,7 +224,7 @@ def parse_targets(request: HttpRequest, response: HttpResponse) -> tuple[wire.Ta
     Raises:
         PayloadError: The answer is not one to such a request.
     """
-    return _parse(wire.TargetsAnswer, request, response).targets or ()
+    return _parsed(request, response, wire.TargetsAnswer).targets or ()
 
 
 def parse_searched(request: HttpRequest, response: HttpResponse) -> list[wire.SearchedDevice]:
@@ -236,7 +238,7 @@ def parse_searched(request: HttpRequest, response: HttpResponse) -> list[wire.Se
         raise _not_documented(request, response, "the answer has no devices")
     if answer["devices"] is None:
         return []
-    good, errors = parse_rows("devices", wire.SearchedDevice, request, response)
+    good, errors = parse_rows(request, response, "devices", wire.SearchedDevice)
     if errors:
         problems = tuple(problem for error in errors for problem in error.problems)
         raise PayloadError(
@@ -254,7 +256,7 @@ def parse_count(request: HttpRequest, response: HttpResponse) -> int:
     Raises:
         PayloadError: The answer has no count.
     """
-    return _parse(wire.CountAnswer, request, response).count
+    return _parsed(request, response, wire.CountAnswer).count
 
 
 # How long a token lives that does not say so.
@@ -295,7 +297,7 @@ def parse_token(request: HttpRequest, response: HttpResponse, *, now: datetime) 
             status=response.status,
             request_id=response.headers.get("x-request-id"),
         )
-    return GrantedToken(text=text, expires_at=now + _life(_parse(wire.TokenAnswer, request, response).token, now))
+    return GrantedToken(text=text, expires_at=now + _life(_parsed(request, response, wire.TokenAnswer).token, now))
 
 
 def _life(info: wire.TokenInfo, now: datetime) -> timedelta:
@@ -315,9 +317,9 @@ def _instant(text: str | None) -> datetime | None:
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
-def _parse(cls: type[_W], request: HttpRequest, response: HttpResponse) -> _W:
+def _parsed(request: HttpRequest, response: HttpResponse, struct: type[_W]) -> _W:
     with _without_secrets(request, response):
-        return structure(_CONVERTER, decode_json(request, response), cls, request=request, response=response)
+        return structure(wire.CONVERTER, decode_json(request, response), struct, request=request, response=response)
 
 
 @contextmanager
@@ -329,23 +331,3 @@ def _without_secrets(request: HttpRequest, response: HttpResponse) -> Generator[
         if error.excerpt is not None:
             error.excerpt = None if request.operation in SECRET_BODIES else excerpt(request, response)
         raise
-
-
-def _new_converter() -> cattrs.Converter:
-    converter = wire_converter()
-    for cls in (wire.OtaPackage, wire.OtaModule, wire.SearchedDevice, wire.Task):
-        _keep_raw(converter, cls)
-    return converter
-
-
-def _keep_raw(converter: cattrs.Converter, cls: type[Any]) -> None:
-    """Let objects of a class keep what they were made from, for the fields that nobody knows."""
-    plain = converter.get_structure_hook(cls)
-
-    def structured(value: Any, target: Any) -> Any:
-        return attrs.evolve(plain(value, target), raw=shallow(value))
-
-    converter.register_structure_hook(cls, structured)
-
-
-_CONVERTER: Final = _new_converter()

@@ -70,7 +70,8 @@ class OpenUpgrades:
         return UpgradingDevices(frozenset(found), requests)
 
     def _paged(self, plan: Plan[_T]) -> Paged[_T]:
-        return Paged(IotdaReads(self.session, self.project_id, plan), backend="iotda", query=None)
+        source = IotdaReads(self.session, self.project_id, plan)
+        return Paged(source, backend="iotda", query=None, label=self.session.label)
 
 
 @attrs.frozen

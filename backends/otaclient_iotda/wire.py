@@ -1,4 +1,4 @@
-"""The vendor's structures as it sends them: same names, primitives only.
+"""The structs of IoTDA as they are on the wire: its names, its optionality, primitives only.
 
 The vendor calls every field optional, and any may be null. Only the identifiers are demanded here, and a package's
 version, without which there is nothing to speak of. ``raw`` is not the vendor's: it is the object as it arrived, for
@@ -9,23 +9,24 @@ Package", "Query the Batch Task List", "Query a Batch Task", "Query the Device L
 Upgrade Package", "Create a Batch Task", "Stop a Batch Task", "Query an OTA Module", "Query Device List Flexibly".
 """
 
-from typing import Any
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
+from otaclient.structuring import keep_raw, wire_converter
+
 __all__ = [
+    "CONVERTER",
     "CountAnswer",
     "CreatedPackage",
     "CreatedTask",
     "Device",
-    "DeviceModule",
     "FileLocation",
-    "ListedDevice",
+    "ListKey",
     "ObsLocation",
     "OtaModule",
     "OtaPackage",
     "SearchedDevice",
-    "Tag",
     "TargetResult",
     "TargetsAnswer",
     "TargetsFilter",
@@ -39,6 +40,10 @@ __all__ = [
     "TokenAnswer",
     "TokenInfo",
 ]
+
+
+ListKey: TypeAlias = Literal["packages", "batchtasks", "devices", "modules", "task_details"]
+"""Under which name a listing sends its rows."""
 
 
 @attrs.frozen(kw_only=True)
@@ -221,55 +226,8 @@ class TargetsAnswer:
 
 
 @attrs.frozen(kw_only=True)
-class Tag:
-    """A device's tag."""
-
-    tag_key: str | None = None
-    tag_value: str | None = None
-
-
-@attrs.frozen(kw_only=True)
-class DeviceModule:
-    """One module of a device, and its version."""
-
-    module_name: str | None = None
-    module_version: str | None = None
-
-
-@attrs.frozen(kw_only=True)
 class Device:
-    """A device, as a row of the list or alone. Its ``auth_info`` holds secrets and is never read."""
-
-    device_id: str
-    app_id: str | None = None
-    app_name: str | None = None
-    node_id: str | None = None
-    gateway_id: str | None = None
-    device_name: str | None = None
-    node_type: str | None = None
-    description: str | None = None
-    fw_version: str | None = None
-    sw_version: str | None = None
-    device_sdk_version: str | None = None
-    product_id: str | None = None
-    product_name: str | None = None
-    status: str | None = None
-    tags: tuple[Tag, ...] | None = None
-    create_time: str | None = None
-    """Only alone; ``yyyyMMdd'T'HHmmss'Z'``."""
-    connection_status_update_time: str | None = None
-    """Only alone; ``yyyy-MM-dd'T'HH:mm:ss.SSS'Z'``."""
-    active_time: str | None = None
-    """Only alone; ``yyyy-MM-dd'T'HH:mm:ss.SSS'Z'``."""
-    modules: tuple[DeviceModule, ...] | None = None
-    """Only alone."""
-    extension_info: Any = None
-    """Only alone."""
-
-
-@attrs.frozen(kw_only=True)
-class ListedDevice:
-    """A device as a row: the fields that have a place in the model."""
+    """A device, as a row or alone: the fields that have a place in the model. Its ``auth_info`` holds secrets."""
 
     device_id: str
     app_id: str | None = None
@@ -281,7 +239,7 @@ class ListedDevice:
 
 
 @attrs.frozen(kw_only=True)
-class SearchedDevice(ListedDevice):
+class SearchedDevice(Device):
     """A device as the flexible search shows it, as far as selected."""
 
     marker: str | None = None
@@ -311,3 +269,7 @@ class TokenAnswer:
     """The answer to a password login."""
 
     token: TokenInfo
+
+
+CONVERTER: Final = wire_converter()
+keep_raw(CONVERTER, OtaPackage, OtaModule, SearchedDevice, Task)

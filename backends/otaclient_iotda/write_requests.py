@@ -27,7 +27,6 @@ __all__ = [
     "delete_module",
     "delete_package",
     "delete_task",
-    "module_fields",
     "update_module",
 ]
 
@@ -91,7 +90,7 @@ def create_module(project_id: str, *, app_id: str | None, product_id: str, name:
         "app_id": app_id,
         "product_id": checks.PRODUCT_ID.check(product_id, "product_id"),
         "module_name": checks.MODULE_NAME.check(name, "name"),
-        **module_fields(**texts),
+        **_module_fields(**texts),
     }
     return HttpRequest(
         operation="modules.create",
@@ -111,7 +110,7 @@ def update_module(project_id: str, module_id: str, **texts: Any) -> HttpRequest:
         InvalidQueryError: The identifier cannot be one, nothing is to be changed, or a text is too long.
     """
     checks.MODULE_ID.check(module_id, "module_id")
-    fields = module_fields(**texts)
+    fields = _module_fields(**texts)
     if not fields:
         raise InvalidQueryError("neither alias nor description is given: give what is to be changed")
     return HttpRequest(
@@ -142,12 +141,7 @@ def delete_module(project_id: str, module_id: str) -> HttpRequest:
     )
 
 
-def module_fields(*, alias: str | None = None, description: str | None = None) -> dict[str, str]:
-    """Return the texts of a module that are given.
-
-    Raises:
-        InvalidQueryError: One is too long.
-    """
+def _module_fields(*, alias: str | None = None, description: str | None = None) -> dict[str, str]:
     fields: dict[str, str] = {}
     if alias is not None:
         fields["alias_name"] = checks.checked_prose(alias, name="alias", longest=LONGEST_ALIAS)

@@ -69,7 +69,7 @@ KINDS = {
         reading(ENOS, DeviceUpgradeQuery(), PAGE), enos_wire.DeviceFirmware, "data", "pagination", camel_case
     ),
     "enos tasks": Kind(reading(ENOS, TASKS, PAGE), enos_wire.TaskInfo, "data", "pagination", camel_case),
-    "iotda devices": Kind(reading(IOTDA, DeviceUpgradeQuery(), MARKER), iotda_wire.ListedDevice, "devices", "page"),
+    "iotda devices": Kind(reading(IOTDA, DeviceUpgradeQuery(), MARKER), iotda_wire.Device, "devices", "page"),
     "iotda tasks": Kind(reading(IOTDA, TASKS, MARKER), iotda_wire.TaskDetail, "task_details", "page"),
 }
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from otaclient.errors import InvalidQueryError
 from otaclient_enos import expression
 from otaclient_enos.emulator import filters
-from otaclient_enos.expression import DEVICES, FIRMWARE, JOBS, MAX_IN_VALUES, TASKS, Grammar, batches, quoted, render
+from otaclient_enos.expression import DEVICES, FIRMWARE, JOBS, MOST_IN_VALUES, TASKS, Grammar, batches, quoted, render
 from support.messages import whole
 
 # What the vendor's pages allow, written down a second time.
@@ -149,13 +149,13 @@ def test_quoting_round_trips_through_the_emulators_parser(values: list[str], nam
     )
 
 
-@given(st.lists(sendable, max_size=3 * MAX_IN_VALUES))
+@given(st.lists(sendable, max_size=3 * MOST_IN_VALUES))
 def test_batches_lose_nothing(values: list[str]) -> None:
     """Long lists come apart into parts within the limit that give back the list."""
     parts = batches(values)
     assert [value for part in parts for value in part] == values
-    assert all(len(part) == MAX_IN_VALUES for part in parts[:-1])
-    assert all(1 <= len(part) <= MAX_IN_VALUES for part in parts)
+    assert all(len(part) == MOST_IN_VALUES for part in parts[:-1])
+    assert all(1 <= len(part) <= MOST_IN_VALUES for part in parts)
 
 
 def test_an_expression_stays_within_a_few_kilobytes() -> None:

@@ -38,9 +38,7 @@ from otaclient_enos.wire import (
     CONVERTER,
     DeviceFirmware,
     FirmwareInfo,
-    FirmwareRecord,
     JobInfo,
-    JobRecord,
     StringI18n,
     keys_of,
 )
@@ -56,18 +54,18 @@ def sample(name: str) -> Any:
 def firmware(**fields: Any) -> Firmware:
     """Map a firmware that has little more than its identifier."""
     raw = {"firmwareId": "f1", "version": "1.0", **fields}
-    return firmware_from(CONVERTER.structure(raw, FirmwareRecord), backend="b")
+    return firmware_from(CONVERTER.structure(raw, FirmwareInfo), backend="b")
 
 
 def job(**fields: Any) -> Job:
     """Map a job that has little more than its identifier."""
     raw = {"jobId": "j1", "status": "started", **fields}
-    return job_from(CONVERTER.structure(raw, JobRecord), backend="b")
+    return job_from(CONVERTER.structure(raw, JobInfo), backend="b")
 
 
 def test_the_firmware_sample_maps_field_by_field() -> None:
     """Every field of "V2.1 Get Firmware File" has its place."""
-    record = CONVERTER.structure(sample("enos-get-firmware"), FirmwareRecord)
+    record = CONVERTER.structure(sample("enos-get-firmware"), FirmwareInfo)
     assert firmware_from(record, backend="plant-7") == Firmware(
         backend="plant-7",
         firmware_id=FirmwareId("yourFirmwareId"),
@@ -87,7 +85,7 @@ def test_the_firmware_sample_maps_field_by_field() -> None:
 
 def test_the_job_sample_of_get_maps_field_by_field() -> None:
     """Every field of "V2.1 Get OTA Job" has its place; deprecated nulls leave nothing behind."""
-    record = CONVERTER.structure(sample("enos-get-ota-job"), JobRecord)
+    record = CONVERTER.structure(sample("enos-get-ota-job"), JobInfo)
     assert job_from(record, backend="plant-7") == Job(
         backend="plant-7",
         job_id=JobId("yourJobId"),
@@ -108,7 +106,7 @@ def test_the_job_sample_of_get_maps_field_by_field() -> None:
 def test_the_job_sample_of_search_shows_more() -> None:
     """A search adds the firmware's version and name, and the time-out; translations are all kept."""
     (row,) = sample("enos-search-ota-job")
-    found = job_from(CONVERTER.structure(row, JobRecord), backend="b")
+    found = job_from(CONVERTER.structure(row, JobInfo), backend="b")
     assert (found.firmware_version, found.firmware_name) == ("1.1.0", LocalizedText(default="firmware1"))
     assert found.policy == JobPolicy(timeout_seconds=7200, device_may_request=True)
     assert found.name is not None
@@ -118,7 +116,7 @@ def test_the_job_sample_of_search_shows_more() -> None:
 
 def test_a_job_with_every_member_maps_field_by_field() -> None:
     """Also what only some versions send, and numbers that come as text; members without a place stay in ``extra``."""
-    found = job_from(CONVERTER.structure(sample("enos-get-ota-job-every-field"), JobRecord), backend="b")
+    found = job_from(CONVERTER.structure(sample("enos-get-ota-job-every-field"), JobInfo), backend="b")
     assert found.scope == JobScope(
         devices=("dk1", "dk2"),
         source_versions=("1.0",),
@@ -187,7 +185,7 @@ def test_unknown_words_are_kept() -> None:
 
 
 def test_unknown_members_are_kept_at_any_depth() -> None:
-    """A member that the struct does not know is in ``extra``, together with what it stands in."""
+    """A member that the struct does not know is in ``extra``, with what it stands in; even one called ``raw``."""
     found = job(
         groupId="g1",
         upgradeScope={"type": "total", "groups": ["a", {"b": [1]}]},
@@ -196,7 +194,7 @@ def test_unknown_members_are_kept_at_any_depth() -> None:
     assert found.extra["groupId"] == "g1"
     assert found.extra["upgradeScope"] == {"type": "total", "groups": ("a", FrozenMap({"b": (1,)}))}
     assert found.extra["name"] == {"defaultValue": "n", "shortValue": "s"}
-    assert dict(firmware(checksumType="crc").extra) == {"checksumType": "crc"}
+    assert dict(firmware(checksumType="crc", raw=[1]).extra) == {"checksumType": "crc", "raw": (1,)}
 
 
 @pytest.mark.parametrize(

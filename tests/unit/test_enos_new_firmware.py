@@ -13,13 +13,13 @@ from otaclient_enos.mapping import firmware_from
 from otaclient_enos.multipart import multipart_body
 from otaclient_enos.new_firmware import check_new_firmware, firmware_fields, sign_method_of
 from otaclient_enos.requests import Organisation
-from otaclient_enos.wire import CONVERTER, FirmwareRecord
+from otaclient_enos.wire import CONVERTER, FirmwareInfo
 from otaclient_enos.write_requests import create_firmware, delete_firmware
 
 DIGEST = Checksum(algorithm="sha256", value="311b19e861eb8c7d4a4812fd0f90c027bedffb7466bf8b18f6514b7ed8f02bb9")
 NAME = LocalizedText(default="fw", translations={"zh_CN": "固件"})
 NO_FLAG: Any = 1
-ORG = Organisation(org_id="o1")
+ORG = Organisation(org_id="o1", api_version="v2.1")
 
 words = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=12)
 tag_keys = st.text("abcXYZ019_-/", min_size=1, max_size=50)
@@ -88,7 +88,7 @@ def test_a_valid_firmware_survives_the_wire(firmware: NewFirmware) -> None:
     check_new_firmware(firmware)
     sent = msgspec.json.decode(msgspec.json.encode(firmware_fields(firmware, DIGEST)))
     shown = firmware_from(
-        CONVERTER.structure({**sent, "firmwareId": "f", "productKey": firmware.product_id}, FirmwareRecord), backend="b"
+        CONVERTER.structure({**sent, "firmwareId": "f", "productKey": firmware.product_id}, FirmwareInfo), backend="b"
     )
     for name in ("version", "name", "product_id", "description", "tags", "verification"):
         assert getattr(shown, name) == getattr(firmware, name), name
@@ -106,13 +106,18 @@ def test_a_valid_firmware_survives_the_wire(firmware: NewFirmware) -> None:
         ({"product_id": " "}, "product_id is ' '"),
         (
             {"checksum": Checksum(algorithm="SHA1", value="x")},
-            "of the algorithm 'sha1': EnOS knows md5 and sha256",
+            "of the algorithm 'SHA1': EnOS knows md5 and sha256",
         ),
+        ({"checksum": "x"}, "checksum is a str: give a Checksum"),
+        ({"checksum": Checksum(algorithm=NO_FLAG, value="x")}, "of the algorithm 1: EnOS knows"),
+        ({"checksum": Checksum(algorithm="md5", value=NO_FLAG)}, "checksum is 1: give a text"),
+        ({"kind": "module"}, "kind is 'module': EnOS has only the kind firmware"),
         ({"name": None}, "name is None: EnOS needs one"),
         ({"name": "fw"}, "name is 'fw'"),
         ({"name": LocalizedText(default="")}, "name is ''"),
         ({"name": LocalizedText(default="a\nb")}, "name holds"),
         ({"name": LocalizedText(default="a", translations={"zh-CN": "b"})}, "locale is 'zh-CN'"),
+        ({"name": LocalizedText(default="a", translations={NO_FLAG: "b"})}, "locale is 1"),
         ({"name": LocalizedText(default="a", translations={"default": "b"})}, "a translation into 'default'"),
         ({"name": LocalizedText(default="a", translations={"zh_CN": ""})}, "name in zh_CN is ''"),
         ({"version": ""}, "version is ''"),
@@ -123,10 +128,13 @@ def test_a_valid_firmware_survives_the_wire(firmware: NewFirmware) -> None:
         ({"tags": dict.fromkeys(map(str, range(101)), "v")}, "tags has 101 entries: EnOS takes at most 100"),
         ({"tags": {"a b": "v"}}, "tags has the key 'a b'"),
         ({"tags": {"k" * 51: "v"}}, "tags has the key"),
+        ({"tags": {NO_FLAG: "v"}}, "tags has the key 1"),
         ({"tags": {"k": " v"}}, "tags has the value ' v'"),
         ({"tags": {"k": "v" * 201}}, "tags has the value"),
         ({"tags": {"k": 7}}, "tags has the value 7"),
         ({"tags": {"k": "a\0b"}}, "tag 'k' holds"),
+        ({"verification": {"required": True}}, "verification is a dict: give a Verification"),
+        ({"verification": False}, "verification is a bool: give a Verification"),
         ({"verification": Verification(verified=True)}, r"verification\.verified is given"),
         ({"verification": Verification(required=NO_FLAG)}, r"verification\.required is 1: give True or False"),
         ({"verification": Verification(max_devices=0)}, r"verification\.max_devices is 0: .* from 1 to 2147483647"),
@@ -145,6 +153,12 @@ def test_a_missing_name_is_named_for_those_who_call_it_otherwise() -> None:
     with pytest.raises(InvalidQueryError, match="name is None") as caught:
         check_new_firmware(NewFirmware(version="1"))
     assert caught.value.names == ("name",)
+
+
+def test_a_kind_may_be_given_as_a_text() -> None:
+    """As in queries."""
+    kind: Any = "firmware"
+    check_new_firmware(NewFirmware(version="1", name=NAME, kind=kind))
 
 
 def test_something_else_than_a_firmware_is_refused() -> None:

@@ -24,10 +24,10 @@ from otaclient.models import (
 from otaclient_enos.mapping import job_from
 from otaclient_enos.new_jobs import DEFAULT_MODE, check_target_version, job_fields
 from otaclient_enos.requests import Organisation
-from otaclient_enos.wire import CONVERTER, JobRecord
+from otaclient_enos.wire import CONVERTER, JobInfo
 from otaclient_enos.write_requests import cancel_tasks, create_job, delete_job, retry_tasks, start_job, stop_job
 
-ORG = Organisation(org_id="o1")
+ORG = Organisation(org_id="o1", api_version="v2.1")
 NAME = LocalizedText(default="Upgrade_Job", translations={"zh_CN": "OTA_升级工作"})
 START = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 DEVICES = JobScope(devices=("dk1",))
@@ -108,7 +108,7 @@ def test_a_valid_job_survives_the_wire(job: NewJob) -> None:
     """What the service would store and show again is what was given."""
     sent = msgspec.json.decode(create_job(ORG, job).body)
     shown = job_from(
-        CONVERTER.structure({**sent, "jobId": "j", "status": "started", "firmwareId": job.firmware_ids[0]}, JobRecord),
+        CONVERTER.structure({**sent, "jobId": "j", "status": "started", "firmwareId": job.firmware_ids[0]}, JobInfo),
         backend="b",
     )
     assert (shown.name, shown.kind, shown.firmware_ids) == (job.name, job.kind, job.firmware_ids)

@@ -26,14 +26,14 @@ from otaclient.queries import DeviceUpgradeQuery, FirmwareQuery, JobQuery
 from otaclient.reads import MarkerWindow, PageFacts, PageNumbers, PageWindow, RawPage
 from otaclient.testing import HandClock
 from otaclient.transport.http import HttpResponse
-from otaclient_enos.expression import MAX_IN_VALUES
+from otaclient_enos.expression import MOST_IN_VALUES
 from otaclient_enos.plans import Plan, plan_devices, plan_firmware, plan_jobs
 from otaclient_enos.reads import EnosReads
 from otaclient_enos.requests import Organisation
 from support.network import ScriptedTransport, session_over
 
-ORG = Organisation(org_id="o1")
-MANY = tuple(f"v{number}" for number in range(2 * MAX_IN_VALUES + 1))
+ORG = Organisation(org_id="o1", api_version="v2.1")
+MANY = tuple(f"v{number}" for number in range(2 * MOST_IN_VALUES + 1))
 
 
 def reads(plan: Plan[Any], *answers: HttpResponse) -> tuple[EnosReads[Any], ScriptedTransport]:
@@ -175,7 +175,7 @@ def test_long_lists_of_what_never_changes_are_split() -> None:
 
 def test_several_long_lists_are_crossed() -> None:
     """Every combination of parts is one walk; a short list stands whole in each."""
-    plan = plan_jobs(JobQuery(products=MANY, firmware_ids=["f1"], firmware_versions=MANY[: MAX_IN_VALUES + 1]))
+    plan = plan_jobs(JobQuery(products=MANY, firmware_ids=["f1"], firmware_versions=MANY[: MOST_IN_VALUES + 1]))
     labels = [f"products {a}/3, firmware_versions {b}/2" for a, b in product((1, 2, 3), (1, 2))]
     assert [partition.label for partition in plan.partitions] == labels
     assert all("firmwareId = 'f1'" in (partition.filters or "") for partition in plan.partitions)
@@ -195,13 +195,13 @@ def test_a_long_list_of_versions_is_filtered_here() -> None:
     assert not source.keep(DeviceUpgrade(backend="b", device_id=DeviceId("d")))
 
 
-@given(st.integers(1, 3 * MAX_IN_VALUES))
+@given(st.integers(1, 3 * MOST_IN_VALUES))
 def test_walks_cover_every_product_exactly_once(count: int) -> None:
     """However long the list, each product is in one walk, and no walk is too long."""
     products = [f"<{number}>" for number in range(count)]
     asked = [expression or "" for expression in expressions(plan_firmware(FirmwareQuery(products=products)))]
     assert [sum(product in text for text in asked) for product in products] == [1] * count
-    assert len(asked) == -(-count // MAX_IN_VALUES)
+    assert len(asked) == -(-count // MOST_IN_VALUES)
 
 
 async def test_a_window_is_one_request() -> None:

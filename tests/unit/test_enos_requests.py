@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otaclient.errors import InvalidQueryError
+from otaclient.reads import PageWindow
 from otaclient.transport.http import HttpRequest
 from otaclient_enos import requests, write_requests
 from otaclient_enos.requests import Organisation
 
-ORG = Organisation(org_id="o15475466766371")
+ORG = Organisation(org_id="o15475466766371", api_version="v2.1")
 SEARCHES: list[tuple[Callable[..., HttpRequest], str, str, str]] = [
     (requests.search_firmware, "firmware.search", "/connect-service/v2.1/ota-firmwares", "search"),
     (requests.search_jobs, "jobs.search", "/connect-service/v2.1/ota-jobs", "search"),
@@ -43,7 +44,7 @@ def test_a_page_is_asked_for_with_post(
     build: Callable[..., HttpRequest], operation: str, path: str, action: str
 ) -> None:
     """Expression and page are JSON in the body, in raw UTF-8."""
-    request = build(ORG, expression="name like '固件'", number=2, size=200)
+    request = build(ORG, "name like '固件'", PageWindow(2, 200))
     assert (request.method, request.path, request.operation) == ("POST", path, operation)
     assert request.query == (("action", action), ("orgId", ORG.org_id))
     assert request.headers["Content-Type"] == "application/json;charset=UTF-8"
@@ -55,22 +56,31 @@ def test_a_page_is_asked_for_with_post(
 @pytest.mark.parametrize("build", [search[0] for search in SEARCHES])
 def test_without_filters_there_is_no_expression(build: Callable[..., HttpRequest]) -> None:
     """The key is left out, not sent as null."""
-    request = build(ORG, expression=None, number=1, size=50)
+    request = build(ORG, None, PageWindow(1, 50))
     assert msgspec.json.decode(request.body) == {"pagination": {"pageNo": 1, "pageSize": 50}}
     assert request.subject == "page 1"
 
 
-@pytest.mark.parametrize(("number", "size", "words"), [(0, 50, "from 1"), (1, 0, "1 to 200"), (1, 201, "1 to 200")])
+@pytest.mark.parametrize(
+    ("number", "size", "words"),
+    [
+        (0, 50, "page 0 .* from 1"),
+        ("2", 50, "page '2' .* from 1"),
+        (1, 0, "1 to 200"),
+        (1, 201, "1 to 200"),
+        (1, True, "page_size is True"),
+    ],
+)
 @pytest.mark.parametrize("build", [search[0] for search in SEARCHES])
 def test_pages_out_of_range_are_refused(build: Callable[..., HttpRequest], number: int, size: int, words: str) -> None:
     """Page numbers begin at 1 and sizes end at 200; the message says so."""
     with pytest.raises(InvalidQueryError, match=words):
-        build(ORG, expression=None, number=number, size=size)
+        build(ORG, None, PageWindow(number, size))
 
 
 def test_a_long_expression_is_shortened_for_messages_only() -> None:
     """The body has all of it, the subject its beginning."""
-    request = requests.search_jobs(ORG, expression="x" * 1000, number=3, size=50)
+    request = requests.search_jobs(ORG, "x" * 1000, PageWindow(3, 50))
     assert len(request.subject) < 200
     assert request.subject.endswith("x...")
     assert msgspec.json.decode(request.body)["expression"] == "x" * 1000

@@ -24,10 +24,10 @@ from otaclient.transport.retry import Failure, Remedy
 from otaclient_enos import requests, responses
 from otaclient_enos.failures import classify, classify_token
 from otaclient_enos.requests import Organisation
-from otaclient_enos.wire import DeviceFirmware, JobRecord
+from otaclient_enos.wire import DeviceFirmware, JobInfo
 
 SAMPLES = Path(__file__).parent.parent / "samples"
-REQUEST = requests.get_firmware(Organisation(org_id="o1"), "5ed0")
+REQUEST = requests.get_firmware(Organisation(org_id="o1", api_version="v2.1"), "5ed0")
 TOKEN_REQUEST = requests.get_token()
 
 CODES = [
@@ -67,9 +67,12 @@ STATUSES = [
     (418, ApiError, Remedy.RAISE),
     (429, RateLimitedError, Remedy.SLOW_DOWN),
     (500, ServerError, Remedy.REPEAT),
+    (501, ServerError, Remedy.RAISE),
     (502, ServerError, Remedy.REPEAT),
     (503, ServerError, Remedy.REPEAT),
     (504, ServerError, Remedy.REPEAT),
+    (505, ServerError, Remedy.RAISE),
+    (524, ServerError, Remedy.REPEAT),
 ]
 
 
@@ -311,9 +314,9 @@ def test_a_token_answer_without_a_token_shows_nothing_of_itself(body: bytes) -> 
 def test_samples_of_single_records_parse() -> None:
     """The vendor's samples come out as structs beside their raw objects."""
     firmware = responses.parse_firmware(REQUEST, response((SAMPLES / "enos-get-firmware.json").read_bytes()))
-    assert (firmware.info.firmware_id, firmware.raw["fileSize"]) == ("yourFirmwareId", 1767)
+    assert (firmware.firmware_id, firmware.raw["fileSize"]) == ("yourFirmwareId", 1767)
     job = responses.parse_job(REQUEST, response((SAMPLES / "enos-get-ota-job.json").read_bytes()))
-    assert (job.info.job_id, job.info.upgrade_policy) == ("yourJobId", None)
+    assert (job.job_id, job.upgrade_policy) == ("yourJobId", None)
 
 
 def test_faults_of_a_record_are_listed_with_their_paths() -> None:
@@ -341,8 +344,8 @@ def test_the_device_sample_is_a_page() -> None:
 def test_the_job_sample_is_a_page() -> None:
     """Rows keep their raw objects."""
     answer = response((SAMPLES / "enos-search-ota-job.json").read_bytes())
-    rows, _ = responses.parse_rows(REQUEST, answer, JobRecord)
-    assert rows[0].raw["jobId"] == rows[0].info.job_id == "yourJobId"
+    rows, _ = responses.parse_rows(REQUEST, answer, JobInfo)
+    assert rows[0].raw["jobId"] == rows[0].job_id == "yourJobId"
 
 
 def test_a_bad_row_does_not_lose_the_others() -> None:

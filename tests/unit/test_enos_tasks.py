@@ -23,15 +23,16 @@ from otaclient.models import (
     TaskStatus,
 )
 from otaclient.queries import DeviceTaskQuery
+from otaclient.reads import PageWindow
 from otaclient.watching import FINAL_STATUSES
-from otaclient_enos.expression import MAX_IN_VALUES
+from otaclient_enos.expression import MOST_IN_VALUES
 from otaclient_enos.mapping import CANCELLED_REMARK, TASK_STATUS_WORDS, device_task_from
 from otaclient_enos.plans import Plan, plan_tasks
 from otaclient_enos.requests import Organisation, list_versions, search_tasks
 from otaclient_enos.tasks import TaskCounts, counts_of, device_keys_of, progress_from
 from otaclient_enos.wire import CONVERTER, TaskInfo
 
-ORG = Organisation(org_id="o1")
+ORG = Organisation(org_id="o1", api_version="v2.1")
 JOB = JobId("j1")
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 KNOWN = [*TASK_STATUS_WORDS, TaskStatus.CANCELLED]
@@ -205,7 +206,7 @@ def test_a_job_that_cannot_be_named_is_refused() -> None:
 
 def test_long_lists_split_or_are_filtered_here() -> None:
     """Devices never change, so that walks can be split by them; versions are filtered here instead."""
-    many = [f"x{number}" for number in range(MAX_IN_VALUES + 1)]
+    many = [f"x{number}" for number in range(MOST_IN_VALUES + 1)]
     found = plan(devices=many, from_versions=many, to_versions=many)
     assert [partition.label for partition in found.partitions] == ["devices 1/2", "devices 2/2"]
     assert all("Version" not in expression for expression in expressions(found))
@@ -225,7 +226,7 @@ def test_rows_are_told_apart_across_jobs() -> None:
 
 def test_the_requests_are_as_the_pages_have_them() -> None:
     """SearchTask is an action of the jobs, listVersion one of the firmware."""
-    request = search_tasks(ORG, expression="jobId = 'j1'", number=2, size=200)
+    request = search_tasks(ORG, "jobId = 'j1'", PageWindow(2, 200))
     assert dict(request.query) == {"action": "searchTask", "orgId": "o1"}
     assert (request.method, request.path, request.idempotent) == ("POST", "/connect-service/v2.1/ota-jobs", True)
     assert msgspec.json.decode(request.body) == {

@@ -111,6 +111,12 @@ def test_wrong_settings_are_named(changes: Any, words: str) -> None:
         (PasswordCredentials, USER | {"username": " "}, "username"),
         (PasswordCredentials, USER | {"domain": "a\nb"}, "domain"),
         (PasswordCredentials, USER | {"password": ""}, "password"),
+        # As the environment shows a password of another encoding.
+        (
+            PasswordCredentials,
+            USER | {"password": b"p\xe9ss".decode(errors="surrogateescape")},
+            "password is not UTF-8",
+        ),
         (PasswordCredentials, USER | {"project": ""}, "project"),
         (TokenCredentials, {"token": "hush hush"}, "token holds white space"),
         (TokenCredentials, {"token": "hush\u00e9"}, "token holds white space"),
@@ -183,6 +189,8 @@ def test_an_unknown_auth_lists_the_known_ones() -> None:
         loaded(PROJECT_ID="p1", AUTH="oauth")
     with pytest.raises(ConfigurationError, match="'oauth': it must be one of aksk, derived, password, token"):
         IotdaSettings(endpoint=SHARED, project_id="p1", auth="oauth").to_config()  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match=r"auth is \[\]: it must be one of"):
+        IotdaSettings(endpoint=SHARED, project_id="p1", auth=[]).to_config()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,18 @@ async def test_answers_that_are_none(sql: str, answer: Any) -> None:
     assert (caught.value.operation, caught.value.backend, caught.value.attempts) == ("devices.query", "north", 1)
 
 
+async def test_what_the_vendor_refuses_is_named() -> None:
+    """The statement is in the error: it is what has to be changed."""
+    for status, kind, words in (
+        (400, InvalidQueryError, f"list for {ALL!r}: the vendor cannot use the request: no"),
+        (404, NotFoundError, f"there is no list for {ALL!r}: no"),
+    ):
+        iotda, _, _ = opened(reply({"error_code": "IOTDA.000006", "error_msg": "no"}, status))
+        with pytest.raises(kind) as caught:
+            await iotda.search_devices(ALL)
+        assert caught.value.message == words
+
+
 async def test_a_statement_beyond_the_limits_is_not_sent() -> None:
     """Nor does it take a turn."""
     iotda, network, clock = opened(reply({"devices": []}))

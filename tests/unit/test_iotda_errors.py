@@ -115,7 +115,7 @@ def tokens_by_number(network: Any) -> None:
         (403, "IOTDA.000021", PermissionDeniedError),
         (403, "IOTDA.001005", PermissionDeniedError),
         (404, "IOTDA.000029", NotFoundError),
-        (404, "APIGW.0101", NotFoundError),
+        (404, "APIGW.0101", ApiError),
         (405, "APIGW.0501", ApiError),
         (409, "IOTDA.014115", ConflictError),
         (200, "IOTDA.014111", ApiError),

@@ -1,8 +1,9 @@
 """Answers of IoTDA that are failures: by table, by status, by shape, and what helps against each."""
 
 import pickle
-from typing import Any
+from typing import Any, get_args
 
+import attrs
 import pytest
 
 from otaclient.errors import (
@@ -18,6 +19,7 @@ from otaclient.errors import (
 )
 from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient.transport.retry import Remedy
+from otaclient_iotda import wire
 from otaclient_iotda.failures import classify
 from support.iotda_answers import PLAIN, TOKEN, failed, request, response
 
@@ -66,8 +68,9 @@ TABLE = [
     (400, "IOTDA.014307", InvalidQueryError),
     (500, "IOTDA.000001", ServerError),
     (500, "IOTDA.000020", ServerError),
-    (404, "APIGW.0101", NotFoundError),
-    (404, "APIGW.0103", NotFoundError),
+    # No such API: that says nothing of the firmware or the job that was asked for.
+    (404, "APIGW.0101", ApiError),
+    (404, "APIGW.0103", ApiError),
     (400, "APIGW.0104", InvalidQueryError),
     (400, "APIGW.0201", InvalidQueryError),
     (413, "APIGW.0201", InvalidQueryError),
@@ -94,6 +97,7 @@ TABLE = [
     (403, "APIGW.0801", PermissionDeniedError),
     (418, "IOTDA.999999", ApiError),
     (501, "IOTDA.999999", ServerError),
+    (524, "IOTDA.999999", ServerError),
 ]
 
 
@@ -109,7 +113,7 @@ def test_codes(status: int, code: str, kind: type[ApiError]) -> None:
     assert "the vendor's words" in error.message
     if kind is RateLimitedError:
         assert failure.remedy is Remedy.SLOW_DOWN
-    elif status in {500, 502, 503, 504}:
+    elif status >= 500 and status != 501:
         assert failure.remedy is Remedy.REPEAT
     else:
         assert failure.remedy is Remedy.RAISE
@@ -179,6 +183,30 @@ def test_an_error_in_a_200() -> None:
     assert classify(request(), response(204)) is None
 
 
+def answers() -> list[dict[str, Any]]:
+    """Return the least good answer of each structure and listing that the wire knows."""
+    classes = [cls for cls in vars(wire).values() if isinstance(cls, type) and attrs.has(cls)]
+    needed = [[field.name for field in attrs.fields(cls) if field.default is attrs.NOTHING] for cls in classes]
+    return [
+        *(dict.fromkeys(names, "x") for names in needed if names),
+        *({key: []} for key in get_args(wire.ListKey)),
+    ]
+
+
+@pytest.mark.parametrize("answer", answers(), ids=lambda answer: next(iter(answer)))
+def test_no_field_of_tomorrow_makes_an_error_of_a_good_answer(answer: dict[str, Any]) -> None:
+    """Of a job that was created it would be: it would be created again. Nor where it stands inside of something."""
+    for field in ({"error_code": "A"}, {"errorMsg": "a"}, {"error": {"code": "A"}}, {"more": {"error_msg": "a"}}):
+        assert classify(request(), response(201, {**answer, **field})) is None
+
+
+def test_what_passes_needs_no_other_token() -> None:
+    """Whatever code it carries: a service in trouble, and a throttle, say nothing of the token."""
+    for status, code, remedy in ((502, "APIGW.0301", Remedy.REPEAT), (429, "APIGW.0307", Remedy.SLOW_DOWN)):
+        failure = failed(status, {"error_code": code, "error_msg": "no"}, asked=request(headers=TOKEN))
+        assert (failure.remedy, failure.error.message[-4:]) == (remedy, ": no")
+
+
 # --- what helps ------------------------------------------------------------------------------------------------------
 
 
@@ -220,6 +248,7 @@ def test_a_dead_ready_token_says_that_it_cannot_be_renewed() -> None:
         ("IOTDA.001005", PLAIN, "name one, as owner_id"),
         ("IOTDA.001007", PLAIN, "owner_id of the query, app_id of the configuration"),
         ("APIGW.0101", PLAIN, "check endpoint"),
+        ("APIGW.0103", PLAIN, "check endpoint"),
         ("IOTDA.000021", PLAIN, "endpoint is this instance's own"),
     ],
 )
@@ -240,9 +269,9 @@ def test_messages_name_the_subject() -> None:
     assert refused.message == "firmware 'f1': the vendor does not allow it: no"
     assert (
         failed(404, {"error_code": "X", "error_msg": "gone"}).error.message
-        == "the vendor does not know the address: gone"
+        == "the request: there is no such thing: gone"
     )
-    assert failed(404, {"error_code": "X"}).error.message == "the vendor does not know the address"
+    assert failed(404, {"error_code": "X"}).error.message == "the request: there is no such thing"
 
 
 @pytest.mark.parametrize(("status", "hinted"), [(404, True), (403, True), (501, False), (502, False)])

@@ -114,5 +114,7 @@ async def test_modules_need_what_listings_and_creations_need() -> None:
     with pytest.raises(InvalidQueryError, match="product_id is 'a b'") as caught:
         iotda.modules.search(product_id="a b")
     assert caught.value.operation == "modules.search"
+    with pytest.raises(InvalidQueryError, match="owner_id is ''"):
+        opened(app_id="own")[0].modules.search(owner_id="")
     with pytest.raises(InvalidQueryError, match="IoTDA creates no module"):
         await iotda.modules.create(product_id="p", name="x")

@@ -13,6 +13,7 @@ from otaclient.models import Checksum, FirmwareKind, LocalizedText, NewFirmware,
 from otaclient_iotda.new_firmware import FILE_NAME_ENDINGS, package_fields
 
 DIGEST = "0d6afb7e939f0936f40afdc759b5a354ea5427ec250a47e7b904ab1ea800a01d"
+NO_TEXT: Any = 7
 PLAIN = NewFirmware(version="V2.0", product_id="5ba24f5ebbe8f56f5a14f605", location="obs://fw-bucket/fw/v2.bin")
 
 
@@ -97,6 +98,10 @@ def test_every_object_can_be_named(bucket: str, key: str, ending: str, region: s
         ({"verification": Verification(required=True)}, "^verification is given"),
         ({"kind": FirmwareKind.UNKNOWN}, "^kind is 'unknown': IoTDA knows firmware, software, module"),
         ({"kind": FirmwareKind.MODULE}, "module_name is missing"),
+        ({"kind": "module"}, "module_name is missing"),
+        ({"kind": ["module"]}, "kind is .*: IoTDA knows firmware, software, module"),
+        ({"checksum": DIGEST}, "checksum is a str: give a Checksum"),
+        ({"checksum": Checksum(algorithm=NO_TEXT, value=DIGEST)}, "of the algorithm 7: IoTDA knows sha256"),
         ({"product_id": None}, "product_id is missing"),
         ({"product_id": "a b"}, "product_id is 'a b'"),
         ({"version": "1 0"}, "version is '1 0'"),

@@ -64,13 +64,15 @@ def test_identifiers_that_cannot_be_right_are_refused(
     ],
 )
 def test_listings(build: Callable[..., Any], path: str, operation: str) -> None:
-    """A listing carries its filters, the page size, and marker and offset where there is one."""
-    filters = (("package_type", "firmwarePackage"),)
+    """A listing has its filters, by which errors name it, the page size, and marker and offset where there is one."""
+    filters = (("package_type", "firmwarePackage"), ("app_id", "a"))
     first = build(P, filters, MarkerWindow(None, 50))
     assert (first.operation, first.method, first.path) == (operation, "GET", f"/v5/iot/{P}/{path}")
     assert first.query == (*filters, ("limit", "50"))
+    assert first.subject == "list with package_type=firmwarePackage, app_id=a"
     later = build(P, (), MarkerWindow(MARKER, 1, 500))
     assert later.query == (("limit", "1"), ("marker", MARKER), ("offset", "500"))
+    assert later.subject == "list"
 
 
 @pytest.mark.parametrize(

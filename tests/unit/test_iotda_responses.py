@@ -13,7 +13,6 @@ from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient_iotda import wire
 from otaclient_iotda.failures import classify
 from otaclient_iotda.responses import (
-    ListKey,
     page_facts,
     parse_device,
     parse_package,
@@ -30,13 +29,13 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 # --- pages -----------------------------------------------------------------------------------------------------------
 
 
-def facts(body: Any, key: ListKey = "devices") -> PageFacts:
+def facts(body: Any, key: wire.ListKey = "devices") -> PageFacts:
     """Return the facts of a page."""
-    return page_facts(key, request(), response(200, body))
+    return page_facts(request(), response(200, body), key)
 
 
 @pytest.mark.parametrize("key", ["packages", "batchtasks", "devices"])
-def test_facts(key: ListKey) -> None:
+def test_facts(key: wire.ListKey) -> None:
     """Rows are counted, the marker is that of the page, the count is a hint."""
     page = {"count": 10, "marker": MARKER}
     assert facts({key: [{}, {}], "page": page}, key) == PageFacts(rows=2, total=10, marker=MARKER)
@@ -59,7 +58,7 @@ def test_facts(key: ListKey) -> None:
 def test_empty_pages(body: Any) -> None:
     """No rows, null rows, or none at all beside a page object: an empty page, which has no marker."""
     assert facts(body) == PageFacts(rows=0, total=10, marker=None)
-    assert parse_rows("devices", wire.Device, request(), response(200, body)) == ([], [])
+    assert parse_rows(request(), response(200, body), "devices", wire.Device) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -70,7 +69,7 @@ def test_empty_pages(body: Any) -> None:
 )  # fmt: skip
 def test_what_is_no_page_is_an_error(body: bytes) -> None:
     """HTML, nothing, another object or half of one is never an empty list: an error with status and excerpt."""
-    for read in (lambda: facts(body), lambda: parse_rows("devices", wire.Device, request(), response(200, body))):
+    for read in (lambda: facts(body), lambda: parse_rows(request(), response(200, body), "devices", wire.Device)):
         with pytest.raises(PayloadError) as caught:
             read()
         error = caught.value
@@ -94,7 +93,7 @@ def test_a_marker_that_cannot_be_one_is_an_error(marker: Any) -> None:
 def test_rows_are_read_one_by_one() -> None:
     """A broken row is an error that says where; the others are good."""
     rows = [{"device_id": "a"}, {"device_id": 7}, {"status": "ONLINE"}, "text", {"device_id": "b", "fw_version": None}]
-    good, errors = parse_rows("devices", wire.Device, request(), response(200, {"devices": rows}))
+    good, errors = parse_rows(request(), response(200, {"devices": rows}), "devices", wire.Device)
     assert good == [wire.Device(device_id="a"), wire.Device(device_id="b")]
     problems = [problem for error in errors for problem in error.problems]
     assert [problem.partition(":")[0].split(" @ ")[-1] for problem in problems]
@@ -105,7 +104,7 @@ def test_rows_are_read_one_by_one() -> None:
 def test_an_excerpt_shows_no_token() -> None:
     """A page that is none may echo headers."""
     with pytest.raises(PayloadError) as caught:
-        page_facts("devices", request(headers=TOKEN), response(200, b"<p>x-security-token: abc| the-token</p>"))
+        page_facts(request(headers=TOKEN), response(200, b"<p>x-security-token: abc| the-token</p>"), "devices")
     assert caught.value.excerpt == "<p>x-security-token: ***| ***</p>"
 
 
@@ -226,7 +225,7 @@ def test_any_body_is_a_page_or_a_payload_error(body: Any) -> None:
     for key in ("packages", "batchtasks", "devices"):
         try:
             found = facts(body, key)
-            good, errors = parse_rows(key, wire.Device, request(), response(200, body))
+            good, errors = parse_rows(request(), response(200, body), key, wire.Device)
         except PayloadError:
             continue
         assert found.rows == len(good) + len(errors)

@@ -14,7 +14,7 @@ from otaclient.transport.http import HttpRequest, HttpResponse
 from otaclient.transport.session import Session
 from otaclient_iotda import AkSkCredentials, IotdaConfig, plugin, wire
 from otaclient_iotda.failures import classify
-from otaclient_iotda.mapping import DETAIL_STATUS_WORD, device_task_from, module_from
+from otaclient_iotda.mapping import TASK_STATUS_WORDS, device_task_from, module_from
 from otaclient_iotda.plans import plan_modules, plan_open_details, plan_open_jobs, plan_tasks
 from otaclient_iotda.reads import IotdaReads
 from otaclient_iotda.responses import page_facts
@@ -44,7 +44,7 @@ def page(*rows: Any, **more: Any) -> HttpResponse:
 # --- queries ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("status", "word"), DETAIL_STATUS_WORD.items())
+@pytest.mark.parametrize(("status", "word"), TASK_STATUS_WORDS.items())
 def test_one_status_and_one_device_are_the_vendors(status: TaskStatus, word: str) -> None:
     """Nothing is left to filter here."""
     found = plan(statuses=[status], devices=["d1"])
@@ -141,14 +141,14 @@ async def test_details_become_tasks() -> None:
 @pytest.mark.parametrize("more", [{"task_details": None, "page": None}, {"task_details": [], "page": {}}])
 def test_a_task_without_details_is_an_empty_page(more: Any) -> None:
     """As one that is being prepared."""
-    assert page_facts("task_details", DETAIL, page(**more)) == PageFacts(rows=0)
+    assert page_facts(DETAIL, page(**more), "task_details") == PageFacts(rows=0)
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"batchtask":null}', b'{"batchtask":7}', b'{"devices":[]}'])
 def test_what_is_no_page_of_details(body: bytes) -> None:
     """Neither rows nor the task."""
     with pytest.raises(PayloadError, match="neither task_details nor page"):
-        page_facts("task_details", DETAIL, HttpResponse(status=200, body=body))
+        page_facts(DETAIL, HttpResponse(status=200, body=body), "task_details")
 
 
 async def test_the_tasks_of_no_job() -> None:
