@@ -3,8 +3,9 @@
 import ipaddress
 import sys
 import warnings
+from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from otaclient.errors import ConfigurationError
 
@@ -29,7 +30,9 @@ def checked_endpoint(text: Any, *, setting: str) -> str:
     shape = f"{setting} must look like https://host or https://host:port"
     if not isinstance(text, str):
         raise ConfigurationError(f"{setting} is of the type {type(text).__name__}: {shape}")
-    parts = urlsplit(text.strip())
+    parts = _split(text.strip())
+    if parts is None:
+        raise ConfigurationError(f"{setting} is an address without a host that can be right: {shape}")
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError(f"{setting} holds a user name or password: {shape}")
     if parts.scheme not in ("http", "https") or "://" not in text:
@@ -43,11 +46,21 @@ def checked_endpoint(text: Any, *, setting: str) -> str:
     if not host or not _is_host(host):
         raise ConfigurationError(f"{setting} is {text!r}, without a host that can be right: {shape}")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
-        extra = text.strip().split(parts.netloc, 1)[1]
+        extra = urlunsplit(("", "", parts.path, parts.query, parts.fragment))
         raise ConfigurationError(f"{setting} is {text!r}: remove {extra!r}, the client adds the path; {shape}")
     shown = f"[{host}]" if ":" in host else host
     default = {"http": 80, "https": 443}[parts.scheme]
     return f"{parts.scheme}://{shown}" + (f":{port}" if port not in (None, default) else "")
+
+
+def _split(text: str) -> SplitResult | None:
+    """Return the parts of an address; ``None`` for a bracket that is not closed, or letters that stand for separators.
+
+    Python's own error would repeat a password in it.
+    """
+    with suppress(ValueError):
+        return urlsplit(text)
+    return None
 
 
 def is_on_this_machine(endpoint: str) -> bool:
@@ -72,4 +85,8 @@ def warn_of_insecurity(text: str, category: type[Warning] = InsecureTransportWar
 
 
 def _is_host(host: str) -> bool:
+    try:
+        host.encode("idna")  # as it will be looked up: no label is empty, or longer than 63 bytes
+    except UnicodeError:
+        return False
     return not any(character.isspace() or character in "\\%<>\"'`{}|^" for character in host)

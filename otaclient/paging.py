@@ -3,14 +3,14 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+from contextlib import aclosing, contextmanager
 from typing import Any, Generic, TypeVar
 
 import attrs
 import msgspec
 
-from otaclient.errors import InvalidQueryError, PayloadError
+from otaclient.errors import InvalidQueryError, OtaError, PayloadError
 from otaclient.reads import MarkerWindow, PageFacts, PageNumbers, PageWindow, Paging, RawPage, ReadSource, Window
 from otaclient.transport.http import HttpResponse
 
@@ -47,6 +47,7 @@ class Paged(Generic[_T]):
         *,
         backend: str,
         query: object,
+        label: str | None = None,
         settle: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Wrap a read source.
@@ -55,11 +56,13 @@ class Paged(Generic[_T]):
             source: The raw reads.
             backend: The backend's name: a cursor of another backend is refused.
             query: What was asked: a cursor of another query is refused. Its ``repr`` must say all of it.
+            label: The client's label, for errors; the backend's name unless given.
             settle: Waits until earlier writes of this client can be read.
         """
         self._source = source
         self._scope = f"{backend} {source.operation}"
         self._digest = hashlib.sha256(f"{self._scope} {query!r}".encode()).hexdigest()[:16]
+        self._label = label or backend
         self._settle = settle
 
     def __aiter__(self) -> AsyncIterator[_T]:
@@ -134,13 +137,15 @@ class Paged(Generic[_T]):
 
     async def _walk(self, number: int, window: Window, *, settled: bool) -> AsyncGenerator[Page[_T]]:
         if settled and self._settle is not None:
-            await self._settle()
+            with self._concerned():
+                await self._settle()
         source = self._source
         partitions = source.partitions()
         while True:
             raw = await source.fetch(partitions[number], window)
             facts = source.facts(raw)
-            following = next_window(window, facts)
+            with self._concerned(raw.response):
+                following = next_window(window, facts)
             if following is None and number + 1 < len(partitions):
                 number, following = number + 1, first_window(source.paging, window.size)
             cursor = None if following is None else self._encode_cursor(number, following)
@@ -148,6 +153,18 @@ class Paged(Generic[_T]):
             if following is None:
                 return
             window = following
+
+    @contextmanager
+    def _concerned(self, response: HttpResponse | None = None) -> Generator[None]:
+        """Let errors say which operation of which client they are about, and which answer."""
+        try:
+            yield
+        except OtaError as error:
+            if response is not None:
+                error.status = response.status
+            attempts = 0 if response is None else response.attempts
+            error.during(operation=self._source.operation, backend=self._label, attempts=attempts)
+            raise
 
     def _decoded(self, raw: RawPage) -> tuple[_T, ...]:
         rows = self._source.decode(raw)

@@ -95,7 +95,7 @@ def read_document(path: Path) -> Mapping[str, Any] | None:
     import tomllib
 
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))  # some editors begin a file with a mark
     except FileNotFoundError:
         return None
     except NotADirectoryError:
@@ -106,9 +106,13 @@ def read_document(path: Path) -> Mapping[str, Any] | None:
         ) from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
+        error.object, error.args = b"", (error.reason,)  # the file, with the secrets in it
         raise ConfigurationError(f"{shown_path(path)}, line {line}, is not UTF-8: save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
+        vars(error).pop("doc", None)  # the file again, from Python 3.14 on
         raise ConfigurationError(f"{shown_path(path)} is not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigurationError(f"{shown_path(path)} is not valid TOML: it is nested too deeply") from error
 
 
 def is_open_to_others(path: Path) -> bool:

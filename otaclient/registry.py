@@ -1,10 +1,12 @@
-"""Which backends are installed, and how to open one."""
+"""Which backends and emulators are installed, and how to open a client."""
 
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Final
 
+from otaclient.checks import check_option
 from otaclient.errors import ConfigurationError
 from otaclient.events import Listener
 from otaclient.protocols import Backend, BackendPlugin
@@ -21,15 +23,28 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-__all__ = ["available_backends", "backend_plugin", "open_backend", "open_session", "settled_config"]
+__all__ = [
+    "available_backends",
+    "available_emulators",
+    "backend_plugin",
+    "emulator_class",
+    "open_backend",
+    "open_session",
+    "settled_config",
+]
 
-_GROUP = "otaclient.backends"
+_BACKENDS: Final = "otaclient.backends"
+_EMULATORS: Final = "otaclient.emulators"
 
 
 def available_backends() -> tuple[str, ...]:
     """Return the names of the installed backends, sorted."""
-    _installed.cache_clear()
-    return tuple(sorted(_entry_points()))
+    return _names(_BACKENDS)
+
+
+def available_emulators() -> tuple[str, ...]:
+    """Return the names of the installed emulators, sorted."""
+    return _names(_EMULATORS)
 
 
 def backend_plugin(name: str) -> BackendPlugin[Any]:
@@ -38,17 +53,17 @@ def backend_plugin(name: str) -> BackendPlugin[Any]:
     Raises:
         ConfigurationError: There is no such backend (names the installed ones), or it cannot be imported.
     """
-    found = _entry_points().get(name)
-    if found is None:
-        known = ", ".join(available_backends()) or "none is installed"
-        found = _entry_points().get(name)  # it may have been installed just now
-        if found is None:
-            raise ConfigurationError(f"there is no backend {name!r}; known backends: {known}")
-    try:
-        plugin: BackendPlugin[Any] = found.load()
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError(f"the backend {name!r} ({found.value}) cannot be loaded: {error}") from error
+    plugin: BackendPlugin[Any] = _loaded(_BACKENDS, name, noun="backend")
     return plugin
+
+
+def emulator_class(name: str) -> Any:
+    """Return the class of an installed emulator, a :class:`otaclient.emulator.EmulatorServer` or the like.
+
+    Raises:
+        ConfigurationError: There is no such emulator (names the installed ones), or it cannot be imported.
+    """
+    return _loaded(_EMULATORS, name, noun="emulator")
 
 
 def open_backend(
@@ -132,15 +147,23 @@ def open_session(
     The arguments are those of :func:`open_backend`. Of ``config`` only the credentials matter here: errors that quote
     an answer will not repeat them.
     """
+    named: Any = label
+    if not isinstance(named, str):
+        raise ConfigurationError(f"label is of the type {type(named).__name__}: give a text")
     for name, given, kind in (
         ("transport", transport, TransportOptions),
         ("retry", retry, RetryPolicy),
         ("limits", limits, Limits),
     ):
-        _check_option(name, given, kind)
+        check_option(name, given, kind)
     if on_event is not None and not callable(on_event):
         raise ConfigurationError(
             f"on_event is of the type {type(on_event).__name__}: give a function that takes an event"
+        )
+    if iscoroutinefunction(on_event):
+        raise ConfigurationError(
+            "on_event is an asynchronous function, which nobody would await: give a plain one, which may put the event "
+            "into a queue"
         )
     return Session(
         label=label,
@@ -153,18 +176,30 @@ def open_session(
     )
 
 
-def _check_option(name: str, given: object, kind: type[Any]) -> None:
-    """Refuse what is of another class: it would be found out only when it is needed, such as at the first failure."""
-    if not isinstance(given, kind):
-        raise ConfigurationError(f"{name} is of the type {type(given).__name__}: give {kind.__name__}(...)")
+def _names(group: str) -> tuple[str, ...]:
+    _installed.cache_clear()
+    return tuple(sorted(_entry_points(group)))
 
 
-def _entry_points() -> "Mapping[str, EntryPoint]":
-    return _installed(tuple(sys.path))
+def _loaded(group: str, name: str, *, noun: str) -> Any:
+    found = _entry_points(group).get(name)
+    if found is None:
+        known = ", ".join(_names(group)) or "none is installed"
+        found = _entry_points(group).get(name)  # it may have been installed just now
+        if found is None:
+            raise ConfigurationError(f"there is no {noun} {name!r}; known {noun}s: {known}")
+    try:
+        return found.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(f"the {noun} {name!r} ({found.value}) cannot be loaded: {error}") from error
 
 
-@lru_cache(maxsize=4)  # reads a file of every installed package, which would hold up an event loop for each new client
-def _installed(_path: tuple[str, ...]) -> "Mapping[str, EntryPoint]":
+def _entry_points(group: str) -> "Mapping[str, EntryPoint]":
+    return _installed(group, tuple(sys.path))
+
+
+@lru_cache(maxsize=8)  # reads a file of every installed package, which would hold up an event loop for each new client
+def _installed(group: str, _path: tuple[str, ...]) -> "Mapping[str, EntryPoint]":
     from importlib.metadata import entry_points  # slow to import, and needed once a client is opened
 
-    return {found.name: found for found in entry_points(group=_GROUP)}
+    return {found.name: found for found in entry_points(group=group)}

@@ -82,7 +82,7 @@ class SessionAccount:
             source: What reads it.
             identity: Who asks, and what: a cursor of another identity means nothing here, and is refused.
         """
-        return Paged(source, backend=self.name, query=identity, settle=self.settle)
+        return Paged(source, backend=self.name, query=identity, label=self.label, settle=self.settle)
 
     def watch(self, jobs: JobRepository, job_id: JobId | str, *, interval_seconds: float) -> AsyncIterator[JobProgress]:
         """Return a job's progress as it changes, until its final state; see :func:`otaclient.watching.watch_job`."""

@@ -26,7 +26,8 @@ from another. Messages name settings and places, never values: any value may be 
 
 import os
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,6 +50,7 @@ from otaclient.profiles import (
 )
 from otaclient.secret import Secret
 from otaclient.setting_values import converted, members_of
+from otaclient.transport.redaction import without_variables
 
 __all__ = ["Setting", "load_config", "settings_of", "variable_name"]
 
@@ -99,18 +101,19 @@ def load_config(
             cannot be read. The message names the setting, where it was looked for, and the remedy.
     """
     target = _target(config_type)
-    found = _gather(plugin_name, target, profile=profile, environ=environ, folders=folders)
-    if found.file_of_secrets is not None and is_open_to_others(found.file_of_secrets):
-        shown = shown_path(found.file_of_secrets)
-        warn_of_insecurity(
-            f"{shown} holds secrets, and every user of this machine can read it: chmod 600 {shlex.quote(shown)}",
-            ReadableSecretsWarning,
-        )
-    found = _with_overrides(found, target, plugin_name, overrides or {})
-    missing = [name for name, field in _fields(target).items() if _is_required(field) and name not in found.values]
-    if missing:
-        raise ConfigurationError(_missing_message(plugin_name, missing, found))
-    return _build(plugin_name, config_type, target, found)
+    with _hidden_values():
+        found = _gather(plugin_name, target, profile=profile, environ=environ, folders=folders)
+        if found.file_of_secrets is not None and is_open_to_others(found.file_of_secrets):
+            shown = shown_path(found.file_of_secrets)
+            warn_of_insecurity(
+                f"{shown} holds secrets, and every user of this machine can read it: chmod 600 {shlex.quote(shown)}",
+                ReadableSecretsWarning,
+            )
+        found = _with_overrides(found, target, plugin_name, overrides or {})
+        missing = [name for name, field in _fields(target).items() if _is_required(field) and name not in found.values]
+        if missing:
+            raise ConfigurationError(_missing_message(plugin_name, missing, found))
+        return _build(plugin_name, config_type, target, found)
 
 
 def settings_of(
@@ -127,7 +130,8 @@ def settings_of(
         ConfigurationError: As :func:`load_config`, but a setting that is missing is no error here.
     """
     target = _target(config_type)
-    found = _gather(plugin_name, target, profile=profile, environ=environ, folders=folders)
+    with _hidden_values():
+        found = _gather(plugin_name, target, profile=profile, environ=environ, folders=folders)
     return tuple(
         Setting(
             name=name,
@@ -237,9 +241,6 @@ def _check_known(names: Iterable[str], fields: Mapping[str, Any], source: str) -
             raise ConfigurationError(f"unknown setting {name!r} in {source}; {hint}: {', '.join(fields)}")
 
 
-# --- one value -------------------------------------------------------------------------------------------------------
-
-
 # --- building --------------------------------------------------------------------------------------------------------
 
 
@@ -282,6 +283,16 @@ def _search(plugin_name: str, names: Sequence[str], found: _Found) -> str:
 
 
 # --- small things ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _hidden_values() -> Generator[None]:
+    """Let no error hold what was read: whoever collects the variables of the calls behind it would collect that."""
+    try:
+        yield
+    except ConfigurationError as error:
+        without_variables(error)
+        raise
 
 
 def _target(config_type: type[Any]) -> type[Any]:

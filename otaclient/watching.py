@@ -118,8 +118,10 @@ async def wait_for_job(
         roll: Draws the jitter, in [0, 1).
 
     Raises:
+        InvalidQueryError: The time to wait is no number above 0.
         DeadlineExceededError: The job had not ended by then; the message says how far it was. The job goes on.
     """
+    _check_timeout(timeout_seconds)
     seconds = math.inf if timeout_seconds is None else timeout_seconds
     last: JobProgress | None = None
     with anyio.move_on_after(seconds):  # a reading has the client's own time, which may be longer
@@ -148,6 +150,11 @@ def _check_interval(seconds: Any) -> None:
     # Of nothing, it would hammer the vendor; without an end, there would be no second reading.
     if type(seconds) not in (int, float) or not 0 < seconds < math.inf:
         raise InvalidQueryError(f"interval_seconds is {seconds!r}: give a number of seconds above 0, such as 10")
+
+
+def _check_timeout(seconds: Any) -> None:
+    if seconds is not None and not (type(seconds) in (int, float) and seconds > 0):
+        raise InvalidQueryError(f"timeout_seconds is {seconds!r}: give a number of seconds above 0, or None for no end")
 
 
 def _reason_of(task: DeviceTask) -> str:

@@ -38,17 +38,23 @@ def load_pyarrow() -> tuple[Any, Any]:
         ) from error
 
 
+def _schema(arrow: Any) -> Any:
+    """Return the columns, with their types."""
+    text, boolean = arrow.string(), arrow.bool_()
+    return arrow.schema(
+        [
+            arrow.field(name, boolean if name == "upgrading" else text, nullable=name not in FIELDS[:2])
+            for name in FIELDS
+        ]
+    )
+
+
 class ParquetRows:
     """Writes devices to an open file, a group of rows at a time."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._arrow, parquet = load_pyarrow()
-        text, boolean = self._arrow.string(), self._arrow.bool_()
-        fields = [
-            self._arrow.field(name, boolean if name == "upgrading" else text, nullable=name not in FIELDS[:2])
-            for name in FIELDS
-        ]
-        self._schema = self._arrow.schema(fields)
+        self._schema = _schema(self._arrow)
         # Memory comes from the system, which takes back what a group no longer needs.
         self._pool = self._arrow.system_memory_pool()
         self._writer = parquet.ParquetWriter(
@@ -120,11 +126,11 @@ def read_stamp(path: Path) -> Stamp:
     with path.open("rb") as file, _explained(path, arrow):
         found: Any = parquet.ParquetFile(file)
         metadata: dict[bytes, bytes] = found.metadata.metadata or {}
-        columns, rows = tuple(found.schema_arrow.names), found.metadata.num_rows
+        is_ours, rows = found.schema_arrow.equals(_schema(arrow)), found.metadata.num_rows
     if _KEY not in metadata:
         raise ResultFileError(f"{path}: this Parquet file was not written by otaclient, or lost its certificate since")
     stamp = Stamp.from_json(metadata[_KEY], where=path)
-    if columns != FIELDS or rows != stamp.rows:
+    if not is_ours or rows != stamp.rows:
         raise ResultFileError(f"{path}: columns and rows are not those that its certificate speaks of: it was changed")
     return stamp
 

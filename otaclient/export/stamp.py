@@ -4,7 +4,7 @@ In a Parquet file the stamp is part of the file. For the other formats it lies b
 ``fleet.csv.certificate.json``, with the digest of the content that it speaks of.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Self
@@ -54,14 +54,15 @@ class Stamp:
         if head.kind != KIND:
             raise ResultFileError(f"{where}: this belongs to {head.kind!r}, not to scanned devices ({KIND!r})")
         if head.version != VERSION:
-            age = "newer" if head.version > VERSION else "unknown"
+            age = "a newer" if head.version > VERSION else "an unknown"
             raise ResultFileError(
-                f"{where}: the file has version {head.version}, from a {age} otaclient; this one reads version "
+                f"{where}: the file has version {head.version}, from {age} otaclient; this one reads version "
                 f"{VERSION}: upgrade it (pip install --upgrade otaclient)"
             )
         try:
-            return msgspec.json.decode(content, type=cls)
-        except _BROKEN as error:
+            stamp = msgspec.json.decode(content, type=cls)
+            return attrs.evolve(stamp, written_at=_in_utc(stamp.written_at))
+        except (*_BROKEN, ValueError, OverflowError) as error:
             raise ResultFileError(f"{where}: the certificate is damaged ({error})") from error
 
 
@@ -73,6 +74,18 @@ class _Head(msgspec.Struct):
 
 
 _BROKEN: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def _in_utc(instant: datetime) -> datetime:
+    """Return an instant in UTC.
+
+    Raises:
+        ValueError: It has no time zone.
+        OverflowError: In UTC it lies before the year 1, or after 9999.
+    """
+    if instant.tzinfo is None:
+        raise ValueError("written_at has no time zone")
+    return instant.astimezone(UTC)
 
 
 def files_of(path: Path, format: FileFormat) -> tuple[Path, ...]:  # noqa: A002 - the word for it

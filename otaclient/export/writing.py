@@ -7,7 +7,7 @@ place, by a worker thread, and renamed at the end. What a failure leaves stays b
 import hashlib
 import io
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -24,7 +24,7 @@ from otaclient.export.formats import FileFormat, file_format, part_of
 from otaclient.export.parquet import ParquetRows, load_pyarrow
 from otaclient.export.stamp import Stamp, files_of, stamp_path
 from otaclient.export.texts import head_of, rows_as_csv, rows_as_jsonl
-from otaclient.files import path_text, reason_of
+from otaclient.files import path_text, unwritable
 from otaclient.fleet.ledger import Certificate
 from otaclient.fleet.running_scan import Scan
 from otaclient.models import DeviceUpgrade
@@ -200,16 +200,21 @@ class _Writer:
         self._part = part_of(path)
         self._stamp = None if format is FileFormat.PARQUET else stamp_path(path)
         self._count = 0
-        self._refuse_existing()
-        if self._part.exists() and not replace:
-            raise InvalidQueryError(
-                f"{part_of(shown)} is left from a run that did not finish: move it away, or allow to replace it"
-            )
         with self._explained():
+            self._refuse_existing()
+            self._refuse_unfinished()
             self._file = _WholeFile(self._part, "wb")
-            self._rows: _Rows = (
-                ParquetRows(self._file) if self._stamp is None else _TextRows(self._file, format, part_of(self._stamp))
-            )
+            try:
+                self._rows = self._begun()
+            except BaseException:
+                self._file.close()
+                self._part.unlink(missing_ok=True)
+                raise
+
+    def _begun(self) -> _Rows:
+        if self._stamp is None:
+            return ParquetRows(self._file)
+        return _TextRows(self._file, self._format, part_of(self._stamp))
 
     def add(self, rows: Sequence[DeviceUpgrade]) -> None:
         """Write rows."""
@@ -243,7 +248,7 @@ class _Writer:
                 self.add(rows)
             kept = self._rows.keep(self._stamp_with(certificate))
         self._file.close()
-        if kept:
+        if kept and self._part.exists():
             return f"{counted(self._count, 'device')} so far, kept in {part_of(self._shown)}"
         self._part.unlink(missing_ok=True)
         return f"{counted(certificate.devices, 'device')} so far, none of them kept"
@@ -252,10 +257,21 @@ class _Writer:
         return Stamp(rows=self._count, written_at=datetime.now(UTC), certificate=certificate)
 
     def _refuse_existing(self) -> None:
-        files = zip(files_of(self._path, self._format), files_of(self._shown, self._format), strict=True)
-        for path, shown in files:
+        for path, shown in self._files():
             if path.exists() and not self._replace:
                 raise InvalidQueryError(f"{shown} exists already: name another file, or allow to replace it")
+
+    def _refuse_unfinished(self) -> None:
+        # All that will be made is looked for: a name that is too long must show now, and not after the scan.
+        for path, shown in self._files():
+            if part_of(path).exists() and not self._replace:
+                raise InvalidQueryError(
+                    f"{part_of(shown)} is left from a run that did not finish: move it away, or allow to replace it"
+                )
+
+    def _files(self) -> Iterator[tuple[Path, Path]]:
+        """Yield the files that there are in the end, each also as it is shown."""
+        return zip(files_of(self._path, self._format), files_of(self._shown, self._format), strict=True)
 
     @contextmanager
     def _explained(self) -> Generator[None]:
@@ -263,6 +279,4 @@ class _Writer:
         try:
             yield
         except OSError as error:
-            raise OtaError(
-                f"{self._shown} cannot be written: {reason_of(error)}; free some room, or name a file elsewhere"
-            ) from error
+            raise OtaError(unwritable(self._shown, error)) from error

@@ -1,7 +1,9 @@
 """Bounded fan-out of any call: N workers on one shared iterator, so memory depends on N and not on the keys."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from inspect import isawaitable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Never, TypeVar
 
@@ -10,9 +12,10 @@ import attrs
 
 from otaclient.checks import MOST_AT_ONCE, checked_count
 from otaclient.errors import InvalidQueryError, OtaError
+from otaclient.task_ends import is_cancelled, raise_first
 
 if TYPE_CHECKING:
-    from anyio.streams.memory import MemoryObjectSendStream
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 __all__ = ["Outcome", "fetch_each"]
 
@@ -47,8 +50,9 @@ def fetch_each(
                 ...
 
     An :class:`~otaclient.errors.OtaError` of one key is that key's outcome. Any other exception is a bug: it ends all
-    calls and is raised. Leaving the block early ends all calls too. A key is only taken when a worker is free, so any
-    number of keys, even an endless generator, needs memory for ``concurrency`` of them.
+    calls and is raised, the first where there are several. Leaving the block early ends all calls too. A key is only
+    taken when a worker is free, so any number of keys, even an endless generator, needs memory for ``concurrency`` of
+    them.
 
     Raises:
         InvalidQueryError: ``keys`` is nothing to iterate, or a single text; ``call`` is no function, or, as its first
@@ -62,6 +66,9 @@ def fetch_each(
 
 
 _CALL_REMEDY: Final = "give an asynchronous function of one key, such as backend.jobs.get"
+_OUTSIDE: Final = (
+    "fetch_each(): its outcomes are iterated inside its own block: async with otaclient.fetch_each(...) as outcomes"
+)
 
 
 def _check_keys(keys: Any) -> None:
@@ -76,8 +83,12 @@ class _FanOut(AbstractAsyncContextManager[AsyncIterator[Outcome[_K, _V]]]):
 
     def __init__(self, running: AbstractAsyncContextManager[AsyncIterator[Outcome[_K, _V]]]) -> None:
         self._running = running
+        self._entered = False
 
     async def __aenter__(self) -> AsyncIterator[Outcome[_K, _V]]:
+        if self._entered:
+            raise InvalidQueryError("fetch_each(): its block can be entered once: make a new one")
+        self._entered = True
         return await self._running.__aenter__()
 
     async def __aexit__(
@@ -86,10 +97,22 @@ class _FanOut(AbstractAsyncContextManager[AsyncIterator[Outcome[_K, _V]]]):
         return await self._running.__aexit__(kind, error, trace)
 
     def __aiter__(self) -> Never:
-        raise InvalidQueryError(
-            "fetch_each(): its outcomes are iterated inside its own block: async with otaclient.fetch_each(...) as "
-            "outcomes"
-        )
+        raise InvalidQueryError(_OUTSIDE)
+
+
+class _Outcomes(AsyncIterator[Outcome[_K, _V]]):
+    """The outcomes as they come, for as long as the block lasts."""
+
+    def __init__(self, received: "MemoryObjectReceiveStream[Outcome[_K, _V]]") -> None:
+        self._received = received
+
+    async def __anext__(self) -> Outcome[_K, _V]:
+        try:
+            return await self._received.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+        except anyio.ClosedResourceError:
+            raise InvalidQueryError(_OUTSIDE) from None
 
 
 class _SharedKeys(Generic[_K]):
@@ -127,36 +150,38 @@ async def _running(
                 for _ in range(concurrency):
                     workers.start_soon(_work, keys, call, send.clone())
             async with receive:
-                yield receive
+                yield _Outcomes(receive)
             workers.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        raise _only(group) from None
+        raise_first(group)
 
 
 async def _work(
     keys: _SharedKeys[_K], call: Callable[[_K], Awaitable[_V]], out: "MemoryObjectSendStream[Outcome[_K, _V]]"
 ) -> None:
-    with out:
-        async for key in keys:
-            outcome: Outcome[_K, _V] | None
-            try:
-                answer = call(key)
-                outcome = Outcome(key=key, value=await answer) if _can_wait_for(answer) else None
-            except OtaError as error:
-                outcome = Outcome(key=key, error=error)
-            if outcome is None:  # not one key's outcome: no other key would fare better
-                raise InvalidQueryError(f"fetch_each(): what call returns cannot be awaited: {_CALL_REMEDY}")
-            try:
-                await out.send(outcome)
-            except anyio.BrokenResourceError:
-                return  # the consumer has left its block
+    try:
+        with out:
+            async for key in keys:
+                outcome = await _outcome_of(key, call)
+                try:
+                    await out.send(outcome)
+                except anyio.BrokenResourceError:
+                    return  # the consumer has left its block
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            raise
+        # The task group would end without a word, and with it all keys that are left.
+        raise OtaError(
+            "fetch_each(): what call or keys waited for was cancelled, though nobody left the block"
+        ) from error
 
 
-def _can_wait_for(answer: object) -> bool:
-    return isinstance(answer, Awaitable)
-
-
-def _only(error: BaseException) -> BaseException:
-    """Return the one exception that a group wraps, however deep; the group where there are several."""
-    wrapped: tuple[BaseException, ...] = getattr(error, "exceptions", ())
-    return _only(wrapped[0]) if len(wrapped) == 1 else error
+async def _outcome_of(key: _K, call: Callable[[_K], object]) -> Outcome[_K, Any]:
+    try:
+        answer = call(key)
+        if isawaitable(answer):
+            return Outcome(key=key, value=await answer)
+    except OtaError as error:
+        return Outcome(key=key, error=error)
+    # Not one key's outcome: no other key would fare better.
+    raise InvalidQueryError(f"fetch_each(): what call returns cannot be awaited: {_CALL_REMEDY}")

@@ -13,6 +13,7 @@ from otaclient.fleet.proof import Findings
 from otaclient.fleet.walks import Ticket, Walk
 from otaclient.protocols import Backend
 from otaclient.reads import Partition, ReadSource
+from otaclient.task_ends import is_cancelled
 from otaclient.transport.clock import Clock
 
 __all__ = ["Reader", "Target", "Walker"]
@@ -210,6 +211,11 @@ class Reader:
             self.failed_attempts += error.attempts
         except Exception as error:  # noqa: BLE001 - a bug ends the scan, and the consumer raises it
             self._end(error)
+        except asyncio.CancelledError as error:
+            if is_cancelled():
+                raise
+            # The consumer's task would end as if it had been cancelled itself.
+            self._end(_cancelled_elsewhere(error))
         self._in_flight -= 1
         if ticket.raw is not None and failure is None:
             self._keep(walker, ticket)
@@ -258,6 +264,11 @@ class Reader:
             self._on_failure(walker, error)
             self._look_at(walker)
 
+    def stop(self, error: Exception) -> None:
+        """Read no more: a consumer that still asks for pages is told why, unless the scan has come to its end."""
+        if not self._done:
+            self._end(error)
+
     def _look_at(self, walker: Walker) -> None:
         if walker not in self._to_look_at:
             self._to_look_at.append(walker)
@@ -274,6 +285,12 @@ class Reader:
     def _wake_all(self) -> None:
         while self._idle:
             self._wake_one()
+
+
+def _cancelled_elsewhere(cause: BaseException) -> OtaError:
+    error = OtaError("what a read waited for was cancelled, though nobody left the scan")
+    error.__cause__ = cause
+    return error
 
 
 def _targets_of(walkers: Iterable[Walker]) -> int:

@@ -29,6 +29,7 @@ __all__ = ["Scan"]
 _T = TypeVar("_T")
 
 _LEAST_NEIGHBOURS = 64
+_OUTSIDE = "a scan is iterated inside its own block: async with otaclient.scan(...) as scan"
 
 
 @attrs.define(kw_only=True)
@@ -94,6 +95,8 @@ class Scan(Generic[_T]):
         if self._tasks is not None:
             self._tasks.cancel_scope.cancel()
             self._tasks = None
+        if self._reader is not None:
+            self._reader.stop(InvalidQueryError(_OUTSIDE))
         self._stop_clock()
         try:
             await self._stack.aclose()
@@ -185,7 +188,7 @@ class Scan(Generic[_T]):
 
     def _start(self) -> Reader:
         if self._tasks is None:
-            raise InvalidQueryError("a scan is iterated inside its own block: async with otaclient.scan(...) as scan")
+            raise InvalidQueryError(_OUTSIDE)
         if self._reader is not None:
             raise InvalidQueryError("a scan can be iterated once: make a new one")
         self._started_at = self._options.clock.monotonic()

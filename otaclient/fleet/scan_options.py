@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 from typing import Any, Final, Literal, TypedDict
 
 import attrs
@@ -85,6 +86,10 @@ def _number(value: Any) -> bool:
     return type(value) in (int, float) and not math.isnan(value)
 
 
+def _plain_function(value: Any) -> bool:
+    return callable(value) and not iscoroutinefunction(value)
+
+
 def _or_none(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: value is None or holds(value)
 
@@ -102,5 +107,5 @@ _RULES: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
     "max_requests": (_or_none(_whole(1)), "a whole number, at least 1, or None"),
     "timeout_seconds": (_or_none(lambda value: _number(value) and value > 0), "a number above 0, or None"),
     "on_error": (lambda value: value in ("raise", "collect"), "'raise' or 'collect'"),
-    "on_progress": (_or_none(callable), "a function of one argument, or None"),
+    "on_progress": (_or_none(_plain_function), "a function of one argument, and no asynchronous one, or None"),
 }

@@ -3,13 +3,16 @@
 import math
 import random
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import Any, Final, Self, cast
 
 import attrs
 
 from otaclient.errors import ConfigurationError
 
 __all__ = ["Arrivals", "Step", "above_zero"]
+
+
+_PAIRS: Final = "give pairs of a rate and seconds, such as (50, 10)"
 
 
 def above_zero(of: str = "") -> Callable[[Any, "attrs.Attribute[Any]", Any], None]:
@@ -70,7 +73,11 @@ class Arrivals:
             ConfigurationError: There is no step, or a number is not above 0.
         """
         if not plan:
-            raise ConfigurationError("there is no step: give pairs of a rate and seconds, such as (50, 10)")
+            raise ConfigurationError(f"there is no step: {_PAIRS}")
+        given: Any
+        for given in plan:
+            if not isinstance(given, tuple | list) or len(cast("tuple[Any, ...]", given)) != 2:
+                raise ConfigurationError(f"a step is {given!r}: {_PAIRS}")
         return cls(tuple(Step(rate, seconds) for rate, seconds in plan), at_random=at_random)
 
     @property

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import attrs
 
@@ -14,6 +14,7 @@ from otaclient.load.arrivals import Arrivals, above_zero
 from otaclient.load.report import OperationReport, Report
 from otaclient.load.results import CallResult
 from otaclient.load.watching import Watched, watched
+from otaclient.task_ends import raise_first
 from otaclient.transport.clock import SYSTEM_CLOCK, Clock
 
 __all__ = ["Call", "OpenModel", "Operation"]
@@ -34,18 +35,33 @@ def _count(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         raise ConfigurationError(f"an operation's {field.name} is {value!r}: it must be a whole number from 1 up")
 
 
+def _function(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+    if not callable(value):
+        raise ConfigurationError(
+            f"an operation's {field.name} is {value!r}: give an asynchronous function of one argument, its draws"
+        )
+
+
 @attrs.frozen
 class Operation:
     """One of the things that a load test does, over and over."""
 
     name: str = attrs.field(validator=_not_empty)
     """What the report calls it."""
-    call: Call
+    call: Call = attrs.field(validator=_function)
     """Makes one call, such as ``lambda draws: enos.jobs.get(draws.choice(job_ids))``."""
     weight: float = attrs.field(default=1, kw_only=True, validator=above_zero("an operation's "))
     """How often it comes, in proportion to the weights of the others."""
     requests: int = attrs.field(default=1, kw_only=True, validator=_count)
     """How many requests a call may make; a further one is refused before it is sent."""
+
+
+def _check_kinds(operations: Any, arrivals: Any) -> None:
+    is_list = isinstance(operations, Sequence)
+    if not (is_list and all(isinstance(each, Operation) for each in cast("Sequence[Any]", operations))):
+        raise ConfigurationError(f"operations is {operations!r}: give a list of Operation(...)")
+    if not isinstance(arrivals, Arrivals):
+        raise ConfigurationError(f"arrivals is {arrivals!r}: give Arrivals.constant(...), or another of its kinds")
 
 
 @attrs.frozen
@@ -88,6 +104,7 @@ class OpenModel:
         on_result: Callable[[CallResult], object] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        _check_kinds(operations, arrivals)
         names = [operation.name for operation in operations]
         if not names:
             raise ConfigurationError("there is no operation: a load test needs at least one")
@@ -133,7 +150,7 @@ class OpenModel:
                     self._start(due, calls)
         except BaseExceptionGroup as failed:
             self._cut_short()
-            raise failed.exceptions[0] from None
+            raise_first(failed)
         except BaseException:
             self._cut_short()
             raise

@@ -3,18 +3,16 @@
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
-from importlib.metadata import entry_points
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 import attrs
 
 from otaclient.emulator import FaultQueue, Fleet
-from otaclient.errors import ConfigurationError
 from otaclient.events import AttemptFinished, Event
 from otaclient.models import DeviceUpgrade, Firmware, Job
 from otaclient.protocols import Backend
-from otaclient.registry import backend_plugin
+from otaclient.registry import backend_plugin, emulator_class
 from otaclient.secret import credentials_in
 from otaclient.testing.clock import HandClock
 from otaclient.transport.aiohttp_transport import AiohttpTransport
@@ -121,11 +119,7 @@ def emulator_of(name: str, fleet: Fleet, **options: Any) -> Any:
     Raises:
         ConfigurationError: There is no such emulator; names the installed ones.
     """
-    found = {entry.name: entry for entry in entry_points(group="otaclient.emulators")}
-    if name not in found:
-        known = ", ".join(sorted(found)) or "none is installed"
-        raise ConfigurationError(f"there is no emulator {name!r}; known emulators: {known}")
-    return found[name].load()(fleet.copy(), **options)
+    return emulator_class(name)(fleet.copy(), **options)
 
 
 @asynccontextmanager

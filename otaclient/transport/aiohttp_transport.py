@@ -4,7 +4,7 @@ import asyncio
 import os
 import ssl
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from otaclient.errors import (
     TransportError,
 )
 from otaclient.secret import Revealed
+from otaclient.task_ends import is_cancelled
 from otaclient.transport.http import HttpRequest, HttpResponse, Sink, encode_query
 from otaclient.transport.options import TransportOptions
 from otaclient.transport.ownership import closed_error
@@ -45,6 +46,11 @@ _NO_CONTENT_TYPE = ("Content-Type",)
 _PROXY_REFUSAL = (
     "the proxy does not let the request through (HTTP status 407): check proxy, proxy_username and proxy_password in "
     "TransportOptions"
+)
+_CLOSED_SESSION = "the aiohttp session that the client was opened with is closed: open a client with another"
+_TWO_CREDENTIALS = (
+    "the aiohttp session that the client was opened with has auth of its own, for which there is no place beside the "
+    "signature: open the client with a session without it"
 )
 _NO_HEADERS = CIMultiDictProxy(CIMultiDict[str]())
 _PROXY_VARIABLES = frozenset({"ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"})
@@ -83,7 +89,7 @@ class AiohttpTransport:
     async def send(self, request: HttpRequest, /, *, endpoint: str, timeout_seconds: float | None) -> HttpResponse:
         """Send once and return the whole response; see :class:`~otaclient.transport.http.Transport`."""
         timeout = aiohttp.ClientTimeout(total=timeout_seconds, ceil_threshold=_NEVER_ROUND_SECONDS)
-        with _Translated(endpoint):
+        with _Translated(endpoint, self._turned_away):
             async with self._request(request, endpoint, timeout) as response:
                 body = await self._read(response)
                 return HttpResponse(status=response.status, headers=_lower(response.headers), body=body)
@@ -95,7 +101,7 @@ class AiohttpTransport:
         timeout = aiohttp.ClientTimeout(
             total=None, connect=idle_seconds, sock_read=idle_seconds, ceil_threshold=_NEVER_ROUND_SECONDS
         )
-        with _Translated(endpoint):
+        with _Translated(endpoint, self._turned_away):
             async with self._request(request, endpoint, timeout) as response:
                 headers = _lower(response.headers)
                 if not await sink.begin(response.status, headers):
@@ -106,7 +112,10 @@ class AiohttpTransport:
 
     def _request(self, request: HttpRequest, endpoint: str, timeout: aiohttp.ClientTimeout) -> "_RequestContextManager":
         query = f"?{encode_query(request.query)}" if request.query else ""
-        return self._opened().request(
+        session = self._opened()
+        if session.auth is not None and any(name.lower() == "authorization" for name in request.headers):
+            raise ConfigurationError(_TWO_CREDENTIALS)
+        return session.request(
             request.method,
             URL(f"{endpoint}{request.path}{query}", encoded=True),
             data=request.body or None if request.content is None else request.content.chunks(),
@@ -127,6 +136,10 @@ class AiohttpTransport:
         if self._owns_session and self._session is not None:
             await self._session.close()
             self._session = None
+
+    def _turned_away(self) -> TransportError:
+        """Return the error of a request that waited for a connection when all were closed."""
+        return closed_error() if self._closed else TransportError(_CLOSED_SESSION)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._closed:
@@ -204,8 +217,9 @@ class _NotConnectedError(aiohttp.ClientError):
 class _Translated:
     """Lets no exception of aiohttp out: what it raises becomes an error of ours."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, turned_away: Callable[[], TransportError]) -> None:
         self._endpoint = endpoint
+        self._turned_away = turned_away
 
     def __enter__(self) -> None:
         pass
@@ -215,6 +229,9 @@ class _Translated:
     ) -> None:
         if error is None or isinstance(error, OtaError):
             return
+        # aiohttp's way to turn away whoever waits for a connection when the pool closes.
+        if isinstance(error, asyncio.CancelledError) and not is_cancelled():
+            raise self._turned_away() from None
         if isinstance(error, aiohttp.ClientError):
             # What the request's own content raised comes wrapped, as the cause of a broken connection.
             if isinstance(error.__cause__, OtaError):
@@ -307,9 +324,7 @@ def _unused_proxy() -> str:
 def _check_usable(session: aiohttp.ClientSession) -> None:
     """Refuse a session of the caller's that is closed, or belongs to another event loop, where it would hang."""
     if session.closed:
-        raise TransportError(
-            "the aiohttp session that the client was opened with is closed: open a client with another"
-        )
+        raise TransportError(_CLOSED_SESSION)
     if session._loop is not asyncio.get_running_loop():  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         raise TransportError(
             "the aiohttp session that the client was opened with belongs to another event loop: make the session, and "
@@ -326,12 +341,14 @@ def _lower(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _said(error: BaseException) -> str:
     """Return what an exception says, without the address and the query of the request."""
-    return error.message if isinstance(error, aiohttp.ClientResponseError) else _words(error)
+    return " ".join(error.message.split()) if isinstance(error, aiohttp.ClientResponseError) else _words(error)
 
 
 def _words(error: BaseException) -> str:
-    """Return what an exception says; its class where it says nothing."""
-    return str(error) or type(error).__name__
+    """Return what an exception says, on one line; its class where it says nothing."""
+    # Of an answer that cannot be read, the exception behind has the words, without a status that nobody answered.
+    said = getattr(error.__cause__, "message", None) if isinstance(error, aiohttp.ClientPayloadError) else None
+    return " ".join((said or str(error)).split()) or type(error).__name__
 
 
 # The version is looked up among all that is installed: once for the clients of a process.

@@ -102,11 +102,6 @@ class Ownership:
         if scope.cancelled_caught:
             raise closed_error()
 
-    def has_ended_task(self) -> bool:
-        """Tell whether a cancellation that reaches the running task is nobody's wish, but comes of the closing."""
-        task = asyncio.current_task()
-        return not self.is_open and task is not None and not task.cancelling()
-
     def _take_or_refuse(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self.is_open:
             raise closed_error()

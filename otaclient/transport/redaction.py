@@ -7,6 +7,7 @@ every header that was sent with a request and is not known to be harmless.
 
 import base64
 import dis
+import html
 import inspect
 import json
 import re
@@ -24,7 +25,14 @@ from otaclient.errors import ApiError, OtaError, PayloadError
 from otaclient.secret import Secret
 from otaclient.transport.http import HttpRequest
 
-__all__ = ["LOGIN_OPERATION", "secrets_of_request", "without_answer", "without_secrets", "without_variables"]
+__all__ = [
+    "LOGIN_OPERATION",
+    "as_identifier",
+    "secrets_of_request",
+    "without_answer",
+    "without_secrets",
+    "without_variables",
+]
 
 LOGIN_OPERATION: Final = "authenticate"
 """The operation whose requests carry credentials in their body."""
@@ -94,6 +102,11 @@ def secrets_of_request(request: HttpRequest, *, endpoint: str) -> tuple[str, ...
     return tuple(
         dict.fromkeys(word for word in words if " " not in word and word not in schemes and word.lower() not in known)
     )
+
+
+def as_identifier(said: str | None) -> str | None:
+    """Return what a vendor calls something; masked where it can be no such name, and may be a signature."""
+    return said if said is None or _IDENTIFIER.fullmatch(said) else _MASK
 
 
 def without_secrets(error: BaseException, secrets: Iterable[Secret | str]) -> None:
@@ -167,9 +180,7 @@ def without_answer(error: OtaError) -> None:
 def _clean(error: BaseException, searched: "_Searched") -> None:
     if isinstance(error, OtaError):
         for name in _IDENTIFIERS:
-            said: str | None = getattr(error, name)
-            if said is not None and not _IDENTIFIER.fullmatch(said):
-                setattr(error, name, _MASK)
+            setattr(error, name, as_identifier(getattr(error, name)))
     # Without a status no answer came, and what is said is ours, such as the path of a file.
     is_answer = isinstance(error, OtaError) and error.status is not None
     ours = _OURS if isinstance(error, OtaError) else frozenset[str]()
@@ -243,10 +254,16 @@ def _forms_of(text: str) -> Iterator[str]:
         return
     text = str(text)
     yield text
-    yield json.dumps(text)[1:-1]
-    yield json.dumps(text, ensure_ascii=False)[1:-1]
+    for in_json in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
+        yield in_json
+        yield in_json.replace("/", "\\/")
+        yield from (in_json.translate(escapes) for escapes in _JSON_FOR_PAGES)
+    in_html = html.escape(text)
+    yield in_html
+    yield in_html.replace("&#x27;", "&#39;")
     data = text.encode("utf-8", "surrogatepass")
     yield quote(data, safe="")
+    yield quote(data, safe="!'()*")  # as JavaScript has it
     yield quote_plus(data)
     if len(text) > _LONGEST_ENCODED:
         return
@@ -260,6 +277,8 @@ def _forms_of(text: str) -> Iterator[str]:
         yield kept.translate(_URL_SAFE)
 
 
+# What writers of JSON escape so that it can be part of a page: those of Go, and of Java.
+_JSON_FOR_PAGES: Final = tuple({ord(one): f"\\u{ord(one):04x}" for one in signs} for signs in ("&<>", "&<>'="))
 _URL_SAFE: Final = str.maketrans("+/", "-_")
 # Of ASCII alone: elsewhere, a letter may have another length in lower case.
 _LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)

@@ -17,6 +17,7 @@ from otaclient.events import (
     deliver,
 )
 from otaclient.transport.http import HttpResponse
+from otaclient.transport.redaction import as_identifier
 from otaclient.transport.retry import Failure
 
 __all__ = ["CallReports"]
@@ -115,7 +116,7 @@ class CallReports:
 
 def _request_id(response: HttpResponse | None, failure: Failure | None) -> str | None:
     told: str | None = None if failure is None else getattr(failure.error, "request_id", None)
-    return told if told is not None or response is None else response.headers.get("x-request-id")
+    return told if told is not None or response is None else as_identifier(response.headers.get("x-request-id"))
 
 
 def _that_can_be_sent(headers: Mapping[str, str]) -> Mapping[str, str]:

@@ -1,5 +1,6 @@
 """Whether, and after what wait, to try again: a pure decision. The session does the waiting."""
 
+import math
 from enum import Enum
 from typing import Any, Self
 
@@ -35,12 +36,15 @@ class Failure:
     retry_after_seconds: float | None = None
 
 
-def _at_least(least: float) -> Any:
-    def validate(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
-        if not (isinstance(value, int | float) and value >= least):
-            raise ConfigurationError(f"RetryPolicy {field.name} is {value!r}: it must be at least {least:g}")
+def _count(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+    if not (type(value) is int and value >= 1):
+        raise ConfigurationError(f"RetryPolicy {field.name} is {value!r}: it must be a whole number, at least 1")
 
-    return validate
+
+def _seconds(_instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (is_number and 0 <= value < math.inf):
+        raise ConfigurationError(f"RetryPolicy {field.name} is {value!r}: it must be a finite number, at least 0")
 
 
 @attrs.frozen(kw_only=True)
@@ -50,10 +54,10 @@ class RetryPolicy:
     Full jitter (a uniform draw between nothing and the cap of the attempt) spreads clients that failed together.
     """
 
-    max_attempts: int = attrs.field(default=5, validator=_at_least(1))
+    max_attempts: int = attrs.field(default=5, validator=_count)
     """Requests in all, the first included."""
-    base_delay_seconds: float = attrs.field(default=0.25, validator=_at_least(0))
-    max_delay_seconds: float = attrs.field(default=15.0, validator=_at_least(0))
+    base_delay_seconds: float = attrs.field(default=0.25, validator=_seconds)
+    max_delay_seconds: float = attrs.field(default=15.0, validator=_seconds)
 
     @classmethod
     def none(cls) -> Self:

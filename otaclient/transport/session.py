@@ -1,12 +1,12 @@
 """The road of one call: deadline, limiter, sign, send, classify, retry. The only layer that repeats anything."""
 
-import asyncio
 import random
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 import attrs
 
+from otaclient.checks import check_option
 from otaclient.endpoint import is_on_this_machine, warn_of_insecurity
 from otaclient.errors import (
     ConfigurationError,
@@ -104,7 +104,8 @@ class Session:
 
     def __attrs_post_init__(self) -> None:
         seconds: Any = self.timeout_seconds
-        if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
+        is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        if seconds is not None and not (is_number and seconds > 0):
             raise ConfigurationError(
                 f"timeout_seconds is {self.timeout_seconds!r}: it must be above 0, or None for no limit"
             )
@@ -153,13 +154,21 @@ class Session:
         retry: RetryPolicy | None = None,
         limits: Limits | None = None,
     ) -> "Session":
-        """Return a session with other options that shares the pool and the token; closing it closes nothing."""
+        """Return a session with other options that shares the pool and the token; closing it closes nothing.
+
+        Raises:
+            ConfigurationError: An option cannot be right.
+        """
+        if retry is not None:
+            check_option("retry", retry, RetryPolicy)
+        if limits is not None:
+            check_option("limits", limits, Limits)
         return attrs.evolve(
             self,
             timeout_seconds=self.timeout_seconds if timeout_seconds is None else timeout_seconds,
-            retry=retry or self.retry,
-            limits=limits or self.limits,
-            limiter=Limiter(limits, self.clock) if limits else self.limiter,
+            retry=self.retry if retry is None else retry,
+            limits=self.limits if limits is None else limits,
+            limiter=self.limiter if limits is None else Limiter(limits, self.clock),
             owns_transport=False,
         )
 
@@ -343,11 +352,6 @@ class Session:
             was_answered = isinstance(error, PayloadError) and not signed.idempotent
             remedy = Remedy.REPEAT if was_answered else Remedy.RAISE
             return _Outcome(token=token, failure=Failure(error=error, remedy=remedy))
-        except asyncio.CancelledError:
-            # aiohttp's way to turn away whoever waits for a connection when the pool closes.
-            if not self.ownership.has_ended_task():
-                raise
-            raise closed_error() from None
         if exchange.streamed:
             return _Outcome(token=token, response=response)
         return _Outcome(token=token, response=response, failure=dialect.classify(signed, response))

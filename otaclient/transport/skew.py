@@ -16,6 +16,9 @@ LARGEST_SKEW_SECONDS: Final = 60.0
 """Signatures carry the time, and are refused when it is far off (IoTDA: about 15 minutes; EnOS does not say). A drift
 is told long before, but not what the whole seconds of a date and the way of an answer may explain."""
 
+# A clock that was never set begins in 1970. What is further off is a fault of the server, and no calendar may hold it.
+_MOST_SKEW_SECONDS: Final = 100 * 365 * 86_400.0
+
 _REMEDY: Final = (
     "and the signature holds the time: set the clock, best by NTP, or set correct_clock_skew in the configuration"
 )
@@ -25,7 +28,8 @@ _CORRECTED: Final = "which is made up for in what is signed from now on"
 def skew_seconds(response: HttpResponse, now: datetime) -> float | None:
     """Return how far the clock that dated a response is ahead of ``now``; ``None`` without a usable date."""
     dated = http_date(response.headers.get("date", ""))
-    return None if dated is None else (dated - now).total_seconds()
+    skew = None if dated is None else (dated - now).total_seconds()
+    return None if skew is None or abs(skew) > _MOST_SKEW_SECONDS else skew
 
 
 def skew_in_words(skew: float) -> str:

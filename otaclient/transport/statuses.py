@@ -18,18 +18,66 @@ from otaclient.errors import (
 from otaclient.transport.http import HttpRequest, HttpResponse, http_date, retry_after_seconds
 from otaclient.transport.retry import Failure, Remedy
 
-__all__ = ["advised_wait", "failure_of_status", "redirected"]
+__all__ = ["WORDS", "advised_wait", "failure_of", "failure_of_status", "kind_of_status", "passes", "redirected"]
 
-_KINDS: Final[Mapping[int, tuple[type[ApiError], str]]] = {
-    400: (InvalidQueryError, "the vendor cannot use the request"),
-    401: (AuthenticationError, "the vendor does not accept the credentials"),
-    403: (PermissionDeniedError, "the vendor does not allow it"),
-    404: (NotFoundError, "there is no such thing"),
-    409: (ConflictError, "the state of things does not allow it"),
-    413: (InvalidQueryError, "the request is too large"),
-    429: (RateLimitedError, "the vendor throttles"),
+_KINDS: Final[Mapping[int, type[ApiError]]] = {
+    400: InvalidQueryError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    413: InvalidQueryError,
+    414: InvalidQueryError,
+    429: RateLimitedError,
+    494: InvalidQueryError,  # of nginx, and so of many a gateway: headers that are too large
 }
-_REPEATABLE: Final = frozenset({500, 502, 503, 504})
+WORDS: Final[Mapping[type[ApiError], str]] = {
+    ApiError: "the vendor refused the request",
+    AuthenticationError: "the vendor does not accept the credentials",
+    ConflictError: "the state of things does not allow it",
+    InvalidQueryError: "the vendor cannot use the request",
+    NotFoundError: "there is no such thing",
+    PermissionDeniedError: "the vendor does not allow it",
+    RateLimitedError: "the vendor throttles",
+    ServerError: "the vendor's service failed",
+}
+"""What each kind says, where the vendor says nothing."""
+
+# What a server has not, or does not speak, it did not do, and will not do the next time.
+_LASTING: Final = frozenset({501, 505})
+
+
+def kind_of_status(status: int) -> type[ApiError]:
+    """Return the kind of error that a status of a failure means."""
+    return ServerError if status >= 500 else _KINDS.get(status, ApiError)
+
+
+def passes(status: int) -> bool:
+    """Tell whether a status says that the service, or what is before it, is in trouble that may pass.
+
+    Of a write it says nothing: it may have been carried out. Gateways have statuses of their own beside the four that
+    are standard, such as 522 and 524 of one that waited in vain.
+    """
+    return status >= 500 and status not in _LASTING
+
+
+def failure_of(kind: type[ApiError], message: str, response: HttpResponse, **facts: Any) -> Failure:
+    """Return the failure that an answer is, with what helps against it.
+
+    Args:
+        kind: What it is.
+        message: What to say of it.
+        response: The answer.
+        facts: What else the error is to know: the vendor's code and words, the request id.
+    """
+    facts["status"] = response.status
+    if kind is not RateLimitedError and kind is not ServerError:
+        return Failure(error=kind(message, **facts))
+    advised = advised_wait(response)
+    error = kind(message, retry_after_seconds=advised, **facts)
+    repeat = Remedy.REPEAT if passes(response.status) else Remedy.RAISE
+    remedy = Remedy.SLOW_DOWN if kind is RateLimitedError else repeat
+    return Failure(error=error, remedy=remedy, retry_after_seconds=advised)
 
 
 def failure_of_status(
@@ -54,24 +102,9 @@ def failure_of_status(
         return None
     if status < 400:
         return Failure(error=redirected(response))
-    facts: dict[str, Any] = {
-        "status": status,
-        "vendor_code": code,
-        "vendor_message": message,
-        "request_id": request_id,
-    }
-    kind, words = _KINDS.get(status, (ApiError, "the vendor refused the request"))
-    if status >= 500:
-        kind, words = ServerError, "the vendor's service failed"
-    text = f"{request.subject or 'the request'}: {words}" + (f": {message}" if message else "")
-    if kind is not RateLimitedError and kind is not ServerError:
-        return Failure(error=kind(text, **facts))
-    advised = advised_wait(response)
-    error = kind(text, retry_after_seconds=advised, **facts)
-    if kind is RateLimitedError:
-        return Failure(error=error, remedy=Remedy.SLOW_DOWN, retry_after_seconds=advised)
-    remedy = Remedy.REPEAT if status in _REPEATABLE else Remedy.RAISE
-    return Failure(error=error, remedy=remedy, retry_after_seconds=advised)
+    kind = kind_of_status(status)
+    text = f"{request.subject or 'the request'}: {WORDS[kind]}" + (f": {message}" if message else "")
+    return failure_of(kind, text, response, vendor_code=code, vendor_message=message, request_id=request_id)
 
 
 def advised_wait(response: HttpResponse) -> float | None:

@@ -137,8 +137,7 @@ def take_a_gateway_for_a_refusal(patch: Patch) -> None:
             remedy = Remedy.REPEAT_REJECTED if isinstance(error, ServerError) else remedy
             super().__init__(error=error, remedy=remedy, **options)
 
-    patch.setattr("otaclient_enos.failures.Failure", Rejected)
-    patch.setattr("otaclient_iotda.failures.Failure", Rejected)
+    patch.setattr("otaclient.transport.statuses.Failure", Rejected)
 
 
 def look_for_no_key(patch: Patch) -> None:

@@ -1,7 +1,6 @@
 """The same logical fleet behind every backend. The suite sees protocols, the fleet and its oracle, and no vendor."""
 
 from collections.abc import AsyncIterator
-from importlib.metadata import entry_points
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 import otaclient
 from otaclient.emulator import Fleet
 from otaclient.events import Event
+from otaclient.registry import emulator_class
 from otaclient.testing import Service
 
 # Read once: the fleet is only looked at. Its size is no multiple of any vendor's page size.
@@ -16,8 +16,7 @@ FLEET = Fleet.generate(devices=617, seed=11)
 
 
 def _emulator(name: str) -> Any:
-    (found,) = [entry for entry in entry_points(group="otaclient.emulators") if entry.name == name]
-    return found.load()(FLEET)
+    return emulator_class(name)(FLEET)
 
 
 @pytest.fixture(params=["enos", "iotda"])

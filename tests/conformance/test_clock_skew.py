@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from importlib.metadata import entry_points
 from typing import Any, Final
 
 import attrs
@@ -14,7 +13,7 @@ from otaclient import FirmwareQuery, RetryPolicy
 from otaclient.emulator import Fleet, ManualClock
 from otaclient.errors import AuthenticationError, ConfigurationError
 from otaclient.protocols import Backend
-from otaclient.registry import backend_plugin
+from otaclient.registry import backend_plugin, emulator_class
 from otaclient.settings import load_config
 from otaclient.testing import HandClock
 from otaclient.transport.aiohttp_transport import AiohttpTransport
@@ -67,8 +66,7 @@ async def skewed(
     """Start a vendor that tolerates a quarter of an hour, and a client whose clock is off by so much."""
     clock = SkewedClock(skew)
     tolerance = {"largest_clock_skew_seconds": TOLERATED_SECONDS} if name == "enos" else {}
-    (found,) = [entry for entry in entry_points(group="otaclient.emulators") if entry.name == name]
-    async with found.load()(FLEET.copy(), clock=ManualClock(HandClock().now()), **tolerance) as emulator:
+    async with emulator_class(name)(FLEET.copy(), clock=ManualClock(HandClock().now()), **tolerance) as emulator:
         config = emulator.config() if name == "enos" else emulator.config(auth=auth)
         network = AiohttpTransport(TransportOptions(), max_connections=8)
         session = Session(label=name, transport=network, clock=clock, roll=lambda: 0.5, **options)
@@ -172,9 +170,13 @@ async def test_a_token_needs_no_clock(correct: bool) -> None:
 
 
 @pytest.mark.parametrize("name", VENDORS)
-async def test_a_date_that_is_none_says_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the server's time is not known, the clock is neither blamed nor changed."""
-    monkeypatch.setattr("otaclient.emulator.server.formatdate", lambda *_arguments, **_options: "some day")
+@pytest.mark.parametrize(
+    "date",
+    ["some day", "Fri, 31 Dec 9999 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 -2300", "Mon, 01 Jan 0001 00:00:00"],
+)
+async def test_a_date_that_is_none_says_nothing(name: str, date: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the server's time is not known, or no clock's, the clock is neither blamed nor changed."""
+    monkeypatch.setattr("otaclient.emulator.server.formatdate", lambda *_arguments, **_options: date)
     async with skewed(name, HOUR, correct=True) as vendor:
         with pytest.raises(AuthenticationError) as caught:
             await vendor.backend.firmware.search().first(1)

@@ -6,7 +6,6 @@ import os
 import pickle
 import zlib
 from collections.abc import Awaitable, Callable
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +18,7 @@ from otaclient.errors import ResponseLostError
 from otaclient.fleet.scan import scan
 from otaclient.protocols import Capability
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery
-from otaclient.registry import backend_plugin
+from otaclient.registry import backend_plugin, emulator_class
 from otaclient.secret import Secret, credentials_in
 from otaclient.transport.http import HttpRequest
 from otaclient.transport.options import TransportOptions
@@ -99,8 +98,7 @@ def test_every_credential_field_has_a_canary() -> None:
     for world in WORLDS:
         canaries = Canaries()
         name = world.split()[0]
-        (found,) = [entry for entry in entry_points(group="otaclient.emulators") if entry.name == name]
-        emulator = found.load()(FLEET, **options_of(world, canaries))
+        emulator = emulator_class(name)(FLEET, **options_of(world, canaries))
         emulator._port = 1
         config = config_of(world, emulator)
         for cls in parts_of_types(backend_plugin(name).config_type):

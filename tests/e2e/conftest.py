@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from otaclient.cli.emulator import emulator_class
 from otaclient.emulator import EmulatorServer, Fleet
+from otaclient.registry import emulator_class
 from support.command_line import DEVICES, VENDORS, Run, emptied, run_here, served_aside
 
 

@@ -5,7 +5,6 @@ import os
 import pickle
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from otaclient.errors import OtaError, OutcomeUnknownError, TransportError
 from otaclient.models import Firmware, JobId, JobScope, LocalizedText, NewFirmware, NewJob
 from otaclient.protocols import Backend, Capability
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery, JobQuery
+from otaclient.registry import emulator_class
 from otaclient.transport.limits import Limits
 
 FLEET = Fleet.generate(devices=700, seed=13)
@@ -29,8 +29,7 @@ Operation = Callable[[Backend, Firmware, Path], Awaitable[Any]]
 
 def emulator_of(name: str) -> EmulatorServer:
     """Return one vendor's emulator."""
-    (found,) = [entry for entry in entry_points(group="otaclient.emulators") if entry.name == name]
-    emulator: EmulatorServer = found.load()(FLEET.copy(), plan=JobPlan(upgrading_seconds=3600.0))
+    emulator: EmulatorServer = emulator_class(name)(FLEET.copy(), plan=JobPlan(upgrading_seconds=3600.0))
     return emulator
 
 

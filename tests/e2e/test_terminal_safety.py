@@ -14,10 +14,10 @@ import pytest
 from rich.console import Console
 
 from otaclient.cli import main
-from otaclient.cli.emulator import emulator_class
 from otaclient.cli.listing import say
 from otaclient.cli.progress import ProgressBar
 from otaclient.emulator import EmulatorServer, Fleet
+from otaclient.registry import emulator_class
 from otaclient.transport.aiohttp_transport import AiohttpTransport
 from otaclient.transport.http import HttpRequest, HttpResponse
 from support.command_line import emptied, served_aside

@@ -11,10 +11,10 @@ import json
 import logging
 import sys
 import zlib
-from importlib.metadata import entry_points
 from typing import Any
 
 from otaclient.emulator import EmulatorServer, Fleet, JobPlan
+from otaclient.registry import emulator_class
 from soak.weather import Weather
 
 # Jobs come and go within seconds, some devices fail, and searches lag a little.
@@ -46,9 +46,8 @@ CRASHES = Crashes()
 
 def emulator_of(vendor: str, *, devices: int, seed: int) -> EmulatorServer:
     """Return an emulator in good weather."""
-    (found,) = [entry for entry in entry_points(group="otaclient.emulators") if entry.name == vendor]
     fleet = Fleet.generate(devices=devices, seed=seed)
-    emulator: Any = found.load()(fleet, plan=PLAN, read_lag_seconds=READ_LAG_SECONDS)
+    emulator: Any = emulator_class(vendor)(fleet, plan=PLAN, read_lag_seconds=READ_LAG_SECONDS)
     emulator.faults = Weather(seed, expire_tokens=emulator.expire_tokens)
     return emulator  # type: ignore[no-any-return]
 

@@ -27,8 +27,8 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 import otaclient
 from otaclient.cli import main
 from otaclient.cli.app import app
-from otaclient.cli.emulator import emulator_class
 from otaclient.emulator import EmulatorServer, Fleet
+from otaclient.registry import emulator_class
 from otaclient_enos.emulator import EnosEmulator
 from otaclient_iotda.emulator import IotdaEmulator
 from support.doc_blocks import Block, Command, commands_in, is_output_like

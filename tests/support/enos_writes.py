@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlencode
 
@@ -122,7 +123,9 @@ class Client(Caller):
         return record
 
 
+@asynccontextmanager
 async def opened(**options: Any) -> AsyncIterator[Client]:
+    """Run an emulator over a fleet of its own whose devices all succeed, and give a client of it."""
     options = {"clock": ManualClock(DEFAULT_NOW), "plan": SURE, **options}
     async with EnosEmulator(FLEET.copy(), **options) as emulator, aiohttp.ClientSession(emulator.url) as session:
         client = Client(emulator, session)

@@ -341,7 +341,7 @@ class _EntryPoint:
 
 def install(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
     """Make the fake the only installed backend, with its setting set."""
-    monkeypatch.setattr("otaclient.registry._entry_points", lambda: {"fake": _EntryPoint(FakePlugin(world))})
+    monkeypatch.setattr("otaclient.registry._entry_points", lambda _group: {"fake": _EntryPoint(FakePlugin(world))})
     monkeypatch.setenv("OTACLIENT_FAKE_PLACE", "memory")
 
 

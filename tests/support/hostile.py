@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
-from importlib.metadata import entry_points
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,7 +11,7 @@ import attrs
 
 from otaclient.emulator import Fleet
 from otaclient.protocols import Backend
-from otaclient.registry import backend_plugin
+from otaclient.registry import backend_plugin, emulator_class
 from otaclient.testing import HandClock
 from otaclient.transport.aiohttp_transport import AiohttpTransport
 from otaclient.transport.options import TransportOptions
@@ -205,8 +204,7 @@ async def beset(
     loop = asyncio.get_running_loop()
     complaints: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: complaints.append(context))
-    (found,) = [entry for entry in entry_points(group="otaclient.emulators") if entry.name == vendor]
-    async with found.load()(fleet) as emulator, HostileServer(emulator.url) as server:
+    async with emulator_class(vendor)(fleet) as emulator, HostileServer(emulator.url) as server:
         config = emulator.config() if vendor == "enos" else emulator.config(auth="password")
         config = attrs.evolve(config, endpoint=server.url)
         if vendor == "iotda":

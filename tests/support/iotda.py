@@ -48,6 +48,7 @@ class Caller:
             if not page[rows]:
                 return found
             found += page[rows]
+            assert page["page"]["marker"] < str(marker.get("marker", "f" * 24))
             marker = {"marker": page["page"]["marker"]}
 
 

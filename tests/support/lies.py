@@ -4,7 +4,6 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from importlib.metadata import entry_points
 from typing import Any
 
 import attrs
@@ -13,7 +12,7 @@ import pytest
 
 from otaclient.emulator import Fleet
 from otaclient.protocols import Backend
-from otaclient.registry import backend_plugin
+from otaclient.registry import backend_plugin, emulator_class
 from otaclient.testing import HandClock
 from otaclient.transport.aiohttp_transport import AiohttpTransport
 from otaclient.transport.http import HttpRequest, HttpResponse, Sink
@@ -142,8 +141,7 @@ class Adversary:
 async def behind(adversary: Adversary, vendor: str, fleet: Fleet) -> AsyncIterator[Backend]:
     """Serve a fleet with one vendor's emulator, and open a client of it that has only this network."""
     clock = HandClock()
-    (found,) = [entry for entry in entry_points(group="otaclient.emulators") if entry.name == vendor]
-    async with found.load()(fleet, clock=clock.service, compress=False) as emulator:
+    async with emulator_class(vendor)(fleet, clock=clock.service, compress=False) as emulator:
         session = Session(label=vendor, transport=adversary, clock=clock, roll=lambda: 0.5)
         async with backend_plugin(vendor).open(emulator.config(), session) as backend:
             yield backend

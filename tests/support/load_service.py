@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from importlib.metadata import entry_points
 from typing import Any
 
 import attrs
@@ -12,7 +11,7 @@ from aiohttp import web
 from otaclient.emulator import Fleet
 from otaclient.load import bare_session
 from otaclient.protocols import Backend
-from otaclient.registry import backend_plugin
+from otaclient.registry import backend_plugin, emulator_class
 from otaclient.transport.aiohttp_transport import AiohttpTransport
 from otaclient.transport.options import TransportOptions
 from otaclient.transport.session import Session
@@ -85,13 +84,12 @@ async def load_service(name: str = "enos", **options: Any) -> AsyncIterator[Load
     loop = asyncio.get_running_loop()
     assert isinstance(loop, SimulatedLoop)
     clock: Any = LoopClock(loop)
-    (found,) = [entry for entry in entry_points(group="otaclient.emulators") if entry.name == name]
 
     def session() -> Session:
         network = AiohttpTransport(TransportOptions(), max_connections=None)
         return Session(label=name, transport=network, clock=clock, **options)
 
-    async with found.load()(FLEET.copy(), clock=clock) as emulator:
+    async with emulator_class(name)(FLEET.copy(), clock=clock) as emulator:
         plugin = backend_plugin(name)
         async with plugin.open(emulator.config(), bare_session(session())) as client:
             await client.authenticate()

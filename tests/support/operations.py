@@ -351,5 +351,5 @@ WRITE_REQUESTS: Final[Mapping[str, str]] = {
     "jobs.retry_tasks": "again",
     "modules.create": "once",
     "modules.update": "once",
-    "modules.delete": "once",
+    "modules.delete": "again",
 }

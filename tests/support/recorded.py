@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from importlib.metadata import entry_points
 from typing import Any
 
 import attrs
@@ -13,7 +12,7 @@ from otaclient.errors import ApiError
 from otaclient.models import JobScope, LocalizedText, NewJob
 from otaclient.protocols import Backend
 from otaclient.queries import DeviceTaskQuery, DeviceUpgradeQuery, FirmwareQuery, JobQuery
-from otaclient.registry import backend_plugin
+from otaclient.registry import backend_plugin, emulator_class
 from otaclient.testing import HandClock
 from otaclient.transport.aiohttp_transport import AiohttpTransport
 from otaclient.transport.http import HttpRequest, HttpResponse, Sink
@@ -93,8 +92,7 @@ def _config(vendor: str, emulator: Any) -> Any:
 
 @asynccontextmanager
 async def _recording(vendor: str, fleet: Fleet) -> AsyncIterator[tuple[Backend, _Recorder, Any]]:
-    (found,) = [entry for entry in entry_points(group="otaclient.emulators") if entry.name == vendor]
-    async with found.load()(fleet) as emulator:
+    async with emulator_class(vendor)(fleet) as emulator:
         recorder = _Recorder()
         session = Session(label=vendor, transport=recorder, clock=HandClock(), retry=RetryPolicy.none())
         config = _config(vendor, emulator)

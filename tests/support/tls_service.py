@@ -6,7 +6,6 @@ import ssl
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import trustme
 import otaclient
 from otaclient.emulator import Fleet
 from otaclient.protocols import Backend
+from otaclient.registry import emulator_class
 from otaclient.transport.options import TransportOptions
 from support.piping import piped, talking
 
@@ -111,8 +111,7 @@ async def refusing_tls(context: ssl.SSLContext) -> AsyncIterator[int]:
 @asynccontextmanager
 async def emulated(name: str) -> AsyncIterator[Any]:
     """Run a vendor's emulator."""
-    (found,) = [entry for entry in entry_points(group="otaclient.emulators") if entry.name == name]
-    async with found.load()(FLEET.copy()) as emulator:
+    async with emulator_class(name)(FLEET.copy()) as emulator:
         yield emulator
 
 

@@ -3,14 +3,13 @@
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from importlib.metadata import entry_points
 from typing import Any, Final
 
 import attrs
 
 from otaclient.emulator import Fleet
 from otaclient.events import Event
-from otaclient.registry import backend_plugin, open_session
+from otaclient.registry import backend_plugin, emulator_class, open_session
 from otaclient.testing import HandClock
 from otaclient.transport.limits import Limiter, Limits
 from otaclient.transport.options import TransportOptions
@@ -67,10 +66,9 @@ async def watched(world: str, *, retry: RetryPolicy = RetryPolicy.none(), **tran
     """Run a vendor whose credentials are canaries, and open a client of it."""
     canaries, clock, events = Canaries(), HandClock(), list[Event]()
     name = world.partition(" ")[0]
-    (found,) = [entry for entry in entry_points(group="otaclient.emulators") if entry.name == name]
     emulator_options = options_of(world, canaries)
     with logged() as log:
-        async with found.load()(FLEET.copy(), clock=clock.service, plan=SLOW, **emulator_options) as emulator:
+        async with emulator_class(name)(FLEET.copy(), clock=clock.service, plan=SLOW, **emulator_options) as emulator:
             note, named = noting(canaries.add), emulator.operation
             emulator.operation = lambda request: (note(request), named(request))[-1]
             config = config_of(world, emulator)

@@ -4,7 +4,6 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from importlib.metadata import entry_points
 from typing import Any, Final, TypeVar
 
 import anyio.lowlevel
@@ -14,7 +13,7 @@ import pytest
 from otaclient.load import bare_session
 from otaclient.models import DeviceUpgrade, Firmware, JobStatus
 from otaclient.protocols import Backend
-from otaclient.registry import backend_plugin
+from otaclient.registry import backend_plugin, emulator_class
 from otaclient.transport.aiohttp_transport import AiohttpTransport
 from otaclient.transport.limits import Limits
 from otaclient.transport.options import TransportOptions
@@ -158,8 +157,7 @@ async def laboratory(name: str) -> AsyncIterator[Laboratory]:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, SimulatedLoop)
     clock: Any = LoopClock(loop)
-    (found,) = [entry for entry in entry_points(group="otaclient.emulators") if entry.name == name]
-    emulator = found.load()(FLEET.copy(), clock=clock, plan=SLOW, read_lag_seconds=READ_LAG_SECONDS[name])
+    emulator = emulator_class(name)(FLEET.copy(), clock=clock, plan=SLOW, read_lag_seconds=READ_LAG_SECONDS[name])
     async with emulator:
         network = AiohttpTransport(TransportOptions(), max_connections=2)
         session = Session(label="admin", transport=network, clock=clock)

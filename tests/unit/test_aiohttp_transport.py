@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import ssl
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -182,9 +183,11 @@ async def test_an_unusable_address_was_not_sent() -> None:
 async def test_a_broken_answer_is_a_lost_one(reply: bytes | None) -> None:
     """Hanging up, a cut body, nonsense and a body that cannot be inflated: the request went out, the answer is lost."""
     async with raw_server(lambda _n: reply) as (endpoint, served), transport() as network:
-        with pytest.raises(ResponseLostError):
+        with pytest.raises(ResponseLostError) as caught:
             await network.send(GET, endpoint=endpoint, timeout_seconds=5)
     assert served == [1]
+    assert "\n" not in caught.value.message
+    assert "400" not in caught.value.message, "no such status was answered"
 
 
 async def test_a_kept_connection_that_died_is_not_retried_silently() -> None:
@@ -261,6 +264,23 @@ async def test_an_injected_session_is_used_and_left_open() -> None:
             assert not mine.closed
 
 
+async def test_an_injected_session_has_no_credentials_of_its_own_beside_a_signature() -> None:
+    """Two of them are what aiohttp would refuse with an exception of its own; without a signature, they are sent."""
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(text=request.headers["Authorization"])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # aiohttp 4 will have no such argument
+        mine = aiohttp.ClientSession(auth=aiohttp.BasicAuth("u", "hunter2"))
+    async with serving(handler) as endpoint, mine, transport(session=mine) as network:
+        assert (await network.send(GET, endpoint=endpoint, timeout_seconds=5)).body.startswith(b"Basic ")
+        signed = GET.with_headers({"Authorization": "SDK-HMAC-SHA256 x"})
+        with pytest.raises(ConfigurationError, match="has auth of its own") as caught:
+            await network.send(signed, endpoint=endpoint, timeout_seconds=5)
+    assert "hunter2" not in str(caught.value)
+
+
 async def test_closing_twice_is_fine_and_using_after_close_is_not() -> None:
     """A closed client says so, instead of a riddle."""
     network = AiohttpTransport(TransportOptions(), max_connections=None)
@@ -270,6 +290,50 @@ async def test_closing_twice_is_fine_and_using_after_close_is_not() -> None:
         await network.aclose()
         with pytest.raises(TransportError, match="the client is closed"):
             await network.send(GET, endpoint=endpoint, timeout_seconds=5)
+
+
+@pytest.mark.parametrize("whose", ["the client's", "the caller's"])
+async def test_who_waits_for_a_connection_when_all_are_closed_gets_an_error(whose: str) -> None:
+    """Closing a pool of aiohttp's cancels whoever waits; that must not look as if somebody had cancelled the task."""
+    arrived, ended = asyncio.Event(), asyncio.Event()
+
+    async def handler(_request: web.Request) -> web.Response:
+        arrived.set()
+        await ended.wait()
+        return web.Response()
+
+    async with serving(handler) as endpoint:
+        session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) if whose == "the caller's" else None
+        network = AiohttpTransport(TransportOptions(), max_connections=1, session=session)
+        calls = [asyncio.create_task(network.send(GET, endpoint=endpoint, timeout_seconds=5)) for _ in range(2)]
+        await arrived.wait()
+        await (network.aclose() if session is None else session.close())
+        ended.set()
+        first, second = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(first, ResponseLostError)
+    assert isinstance(second, TransportError)
+    said = (
+        "the client is closed" if session is None else "the aiohttp session that the client was opened with is closed"
+    )
+    assert str(second).startswith(said)
+
+
+async def test_a_cancellation_of_the_caller_stays_one() -> None:
+    """Whoever waits for a connection can give up."""
+    arrived, ended = asyncio.Event(), asyncio.Event()
+
+    async def handler(_request: web.Request) -> web.Response:
+        arrived.set()
+        await ended.wait()
+        return web.Response()
+
+    async with serving(handler) as endpoint, transport() as network:
+        call = asyncio.create_task(network.send(GET, endpoint=endpoint, timeout_seconds=5))
+        await arrived.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        ended.set()
 
 
 @pytest.fixture(scope="module")
@@ -345,9 +409,17 @@ async def test_a_proxy_carries_the_request_with_its_own_credentials() -> None:
     ("options", "words"),
     [
         ({"ca_file": "/no/such/file.pem"}, "ca_file is '/no/such/file.pem': there is no such file"),
+        ({"ca_file": 5}, "ca_file is 5: give the path of a file"),
         ({"max_response_bytes": 0}, "max_response_bytes is 0"),
+        ({"max_response_bytes": "5"}, "max_response_bytes is '5': it must be a whole number above 0"),
+        ({"proxy": 5}, "proxy is of the type int: give a text"),
+        ({"proxy": "http://"}, "without a host"),
+        ({"proxy": "http://p", "proxy_username": 5, "proxy_password": "x"}, "proxy_username is of the type int"),
+        ({"proxy": "http://p", "proxy_username": "u", "proxy_password": 5}, "proxy_password is of the type int"),
+        ({"proxy": "http://p", "proxy_username": "u:v", "proxy_password": "x"}, "proxy_username holds a colon"),
+        ({"user_agent_suffix": 5}, "user_agent_suffix is of the type int: give a text"),
         ({"proxy": "http://u:hunter2@proxy"}, "give proxy_username and proxy_password instead"),
-        ({"proxy": "proxy:3128"}, "must begin with http://"),
+        ({"proxy": "proxy:3128"}, "proxy is 'proxy:3128', without https://"),
         ({"proxy": "http://p", "proxy_username": "u"}, "belong together"),
         ({"proxy_username": "u", "proxy_password": "hunter2"}, "given without proxy"),
         ({"dangerously_skip_tls_verification": 1}, "is 1: it must be True or False"),

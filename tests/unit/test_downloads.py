@@ -243,6 +243,7 @@ async def test_a_destination_that_cannot_be_written_is_refused(tmp_path: Path, m
         tmp_path / "pipe": "is no regular file",
         "": "the destination is ''",
         7: "the destination is 7",
+        "\ud800": r"the destination is '\\ud800'",
         tmp_path / ("x" * 300): "cannot be written: File name too long",
         "/proc/fw.bin": "/proc/fw.bin cannot be written",
     }

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
@@ -111,10 +112,12 @@ def test_lines_of_devices_need_every_field(tmp_path: Path) -> None:
     ("change", "words"),
     [
         ({"version": 2}, "has version 2, from a newer otaclient"),
-        ({"version": 0}, "has version 0, from a unknown otaclient"),
+        ({"version": 0}, "has version 0, from an unknown otaclient"),
         ({"kind": "otaclient jobs"}, "belongs to 'otaclient jobs', not to scanned devices"),
         ({"kind": 7}, "is no certificate that was stored with a scan"),
         ({"certificate": {"verdict": "perhaps"}}, "the certificate is damaged"),
+        ({"written_at": "2026-01-01T00:00:00"}, r"the certificate is damaged \(written_at has no time zone\)"),
+        ({"written_at": "9999-12-31T23:59:59-23:00"}, "the certificate is damaged"),
     ],
 )
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
@@ -146,6 +149,10 @@ async def test_parquet_of_others(tmp_path: Path) -> None:
     await written(path, varied())
     metadata = {b"otaclient": pq.ParquetFile(path).metadata.metadata[b"otaclient"]}
     pq.write_table(table.slice(1).replace_schema_metadata(metadata), path)
+    with pytest.raises(ResultFileError, match="columns and rows are not those"):
+        export.read(path)
+    numbers = pa.array(range(len(table)))
+    pq.write_table(table.set_column(2, "device_key", numbers).replace_schema_metadata(metadata), path)
     with pytest.raises(ResultFileError, match="columns and rows are not those"):
         export.read(path)
 

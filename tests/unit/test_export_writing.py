@@ -3,6 +3,7 @@
 import errno
 import importlib
 import resource
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,6 +93,41 @@ async def test_a_full_disk(
     assert rows % kept == 0
     assert caught.value.__notes__ == [f"{rows:,} devices so far, kept in {part}"]
     assert part.read_bytes().endswith(b"\n")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+async def test_a_disk_that_is_full_at_the_very_beginning(tmp_path: Path, suffix: str) -> None:
+    """Nothing stays that would be in the way of the next run."""
+    with small_files(0), pytest.raises(OtaError, match="File too large"):
+        await export.write(scan_of([device("a")]), tmp_path / f"fleet.{suffix}")
+    assert names(tmp_path) == []
+
+
+@each_suffix
+async def test_a_name_that_is_too_long_with_what_is_added_to_it(tmp_path: Path, suffix: str) -> None:
+    """It is refused before anything is read, also where only the certificate's file cannot be made."""
+    ending = f".{suffix}" if suffix == "parquet" else f".{suffix}.certificate.json"
+    name = "x" * (255 - len(ending)) + f".{suffix}"
+    scan = scan_of([device("a")])
+    with pytest.raises(OtaError, match="File name too long; name a file elsewhere"):
+        await export.write(scan, tmp_path / name)
+    assert scan.devices == 0
+    assert names(tmp_path) == []
+
+
+@each_suffix
+async def test_what_went_away_is_not_said_to_be_kept(tmp_path: Path, suffix: str) -> None:
+    """A folder that somebody removes takes the unfinished file along."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    def remove(number: int) -> None:
+        if number == 1:
+            shutil.rmtree(folder)
+
+    with pytest.raises(OtaError, match="No such file or directory") as caught:
+        await export.write(scan_of([device("a")], [device("b")], before_block=remove), folder / f"fleet.{suffix}")
+    assert caught.value.__notes__ == ["2 devices so far, none of them kept"]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])

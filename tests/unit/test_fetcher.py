@@ -1,5 +1,6 @@
 """Bounded fan-out."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otaclient.errors import InvalidQueryError, NotFoundError
+from otaclient.errors import InvalidQueryError, NotFoundError, OtaError
 from otaclient.fleet.fetcher import Outcome, fetch_each
 
 
@@ -101,23 +102,33 @@ async def test_a_bug_ends_the_group_and_is_raised_as_it_is() -> None:
     assert calls < 10
 
 
-async def test_two_bugs_at_once_are_both_raised() -> None:
-    """Several bugs come as a group: none is lost."""
+async def test_of_several_bugs_the_first_is_raised() -> None:
+    """What comes out does not depend on how many calls failed at once; a note tells of the others."""
     gate = anyio.Event()
 
-    async def call(_key: int) -> int:
+    async def call(key: int) -> int:
         try:
             await gate.wait()
         finally:
-            raise ZeroDivisionError("bug")
+            raise ZeroDivisionError(f"bug {key}") if key < 3 else KeyError(key)
+        return key
 
-    with pytest.raises(ExceptionGroup) as caught:
-        async with fetch_each([1, 2], call, concurrency=2) as outcomes:
+    with pytest.raises(ZeroDivisionError, match="bug 1") as caught:
+        async with fetch_each([1, 2, 3], call) as outcomes:
             await anyio.wait_all_tasks_blocked()
             gate.set()
             async for _ in outcomes:
                 pass
-    assert len(caught.value.exceptions) == 2
+    assert caught.value.__notes__ == ["2 more tasks failed before all could be ended: ZeroDivisionError, KeyError"]
+
+
+async def test_a_group_of_the_consumers_comes_out_as_it_is() -> None:
+    """Whoever runs tasks inside the block catches what they raise as anywhere else."""
+    with pytest.raises(ExceptionGroup) as caught:
+        async with fetch_each(range(100), double) as outcomes:
+            async for _ in outcomes:
+                raise ExceptionGroup("of tasks", [KeyError("one")])
+    assert str(caught.value) == "of tasks (1 sub-exception)"
 
 
 async def test_an_error_in_the_consumer_ends_the_calls() -> None:
@@ -126,6 +137,81 @@ async def test_an_error_in_the_consumer_ends_the_calls() -> None:
         async with fetch_each(range(100), double, concurrency=3) as outcomes:
             async for _ in outcomes:
                 raise KeyError("consumer")
+
+
+@pytest.mark.parametrize("where", ["call", "block", "outcome"])
+async def test_what_an_exception_came_of_stays_with_it(where: str) -> None:
+    """Neither cause nor context of an exception is lost on the way out of the block."""
+    error = NotFoundError("no such thing") if where == "outcome" else ZeroDivisionError("bug")
+    cause, context = KeyError("cause"), IndexError("context")
+
+    async def call(key: int) -> int:
+        if where != "block":
+            error.__context__ = context
+            raise error from cause
+        return key
+
+    with pytest.raises(type(error)) as caught:
+        async with fetch_each([1], call) as outcomes:
+            async for outcome in outcomes:
+                outcome.unwrap()
+                error.__context__ = context
+                raise error from cause
+    assert caught.value is error
+    assert (error.__cause__, error.__context__) == (cause, context)
+
+
+@pytest.mark.parametrize("where", ["call", "keys"])
+async def test_a_cancellation_of_nobody_forgets_no_key(where: str) -> None:
+    """Calls or keys that wait for a task that somebody else cancelled end the block with an error, not quietly."""
+    elsewhere = asyncio.get_running_loop().create_future()
+    elsewhere.cancel()
+
+    async def keys() -> AsyncIterator[int]:
+        yield 0
+        if where == "keys":
+            await elsewhere
+        yield 1
+
+    async def call(key: int) -> int:
+        if where == "call":
+            await elsewhere
+        return key
+
+    with pytest.raises(OtaError, match="what call or keys waited for was cancelled, though nobody left the block"):
+        async with fetch_each(keys(), call) as outcomes:
+            async for _ in outcomes:
+                pass
+
+
+async def test_outcomes_end_with_their_block() -> None:
+    """Whoever asks for another one afterwards is told where they are to be had."""
+    async with fetch_each(range(100), double) as outcomes:
+        await anext(outcomes)
+    with pytest.raises(InvalidQueryError, match="its outcomes are iterated inside its own block"):
+        await anext(outcomes)
+
+
+async def test_a_block_is_entered_once() -> None:
+    """Its keys may be used up."""
+    block = fetch_each([2], double)
+    async with block as outcomes:
+        assert [outcome.unwrap() async for outcome in outcomes] == [4]
+    with pytest.raises(InvalidQueryError, match="its block can be entered once: make a new one"):
+        async with block:
+            pass
+
+
+async def test_a_broken_stream_of_a_call_is_a_bug_of_it() -> None:
+    """It is not taken for the consumer's leaving."""
+
+    async def call(_key: int) -> int:
+        raise anyio.BrokenResourceError
+
+    with pytest.raises(anyio.BrokenResourceError):
+        async with fetch_each([1], call) as outcomes:
+            async for _ in outcomes:
+                pass
 
 
 async def test_cancellation_ends_the_calls() -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -80,6 +81,13 @@ def test_numbers_that_cannot_be(bad: object) -> None:
         Arrivals.constant(rate=bad, seconds=1)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="seconds is "):
         Arrivals.poisson(rate=1, seconds=bad)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("step", [5, (1, 2, 3), None])
+def test_a_step_is_a_pair(step: Any) -> None:
+    """Anything else is refused, and the message shows one."""
+    with pytest.raises(ConfigurationError, match=r"a step is .*: give pairs of a rate and seconds, such as \(50, 10\)"):
+        Arrivals.steps((50, 10), step)
 
 
 def test_no_step_at_all() -> None:

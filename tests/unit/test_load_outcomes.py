@@ -107,14 +107,15 @@ def test_a_mistake_in_the_test_ends_it() -> None:
     async def course(service: LoadService) -> tuple[OpenModel, list[CallResult]]:
         async def call(draws: random.Random) -> None:
             if service.requests == 3:
-                raise ZeroDivisionError("of the test's own")
+                raise ZeroDivisionError("of the test's own") from KeyError("the cause")
             await service.client.jobs.get(draws.choice(ids))
 
         ids = service.job_ids
         service.emulator.faults.add(Hold(), "jobs.get", times=1)
         test, results = modelled(service, Arrivals.constant(rate=10, seconds=60), Operation("jobs.get", call))
-        with pytest.raises(ZeroDivisionError, match="of the test's own"):
+        with pytest.raises(ZeroDivisionError, match="of the test's own") as caught:
             await test.run()
+        assert isinstance(caught.value.__cause__, KeyError)
         return test, results
 
     test, results = run(course)
@@ -174,6 +175,9 @@ def test_it_runs_once() -> None:
     run(course)
 
 
+_NO_LIST: Any = Operation("a", _nothing)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -183,6 +187,10 @@ def test_it_runs_once() -> None:
             "two operations are named 'a'",
         ),
         (lambda: OpenModel([Operation("a", _nothing)], Arrivals.constant(1, 1), max_in_flight=0), "max_in_flight is 0"),
+        (lambda: OpenModel(_NO_LIST, Arrivals.constant(1, 1)), "give a list of Operation"),
+        (lambda: OpenModel([_NO_LIST, 5], Arrivals.constant(1, 1)), "give a list of Operation"),  # type: ignore[list-item]
+        (lambda: OpenModel([_NO_LIST], 5), "arrivals is 5: give Arrivals.constant"),  # type: ignore[arg-type]
+        (lambda: Operation("a", 5), "call is 5: give an asynchronous function of one argument"),  # type: ignore[arg-type]
         (lambda: Operation("", _nothing), "the name of an operation is ''"),
         (lambda: Operation("a", _nothing, weight=0), "weight is 0: it must be a finite number above 0"),
         (lambda: Operation("a", _nothing, requests=True), "requests is True: it must be a whole number"),

@@ -230,18 +230,6 @@ async def test_who_gets_a_turn_after_the_end_sends_nothing() -> None:
     assert len(network.sent) == 1
 
 
-async def test_a_cancellation_of_ones_own_stays_one() -> None:
-    """Closing turns only those cancellations into errors that nobody has asked for."""
-    session = guarded(ScriptedTransport())
-    with anyio.CancelScope() as scope:
-        session.ownership.is_open = False
-        scope.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await asyncio.sleep(0)
-        assert not session.ownership.has_ended_task()
-    assert session.ownership.has_ended_task()
-
-
 async def test_waits_of_an_open_client_are_waits() -> None:
     """The guard lets the clock do its work, and forgets whoever has slept enough, or was cancelled."""
     owner, clock = Ownership(), HandClock()

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otaclient.errors import InvalidQueryError, PayloadError
+from otaclient.errors import DeadlineExceededError, InvalidQueryError, PayloadError
 from otaclient.models import DeviceUpgrade
 from otaclient.paging import Paged, first_window, next_window
 from otaclient.reads import (
@@ -354,6 +354,28 @@ def test_a_marker_that_does_not_go_down_is_refused(marker: str) -> None:
     message = f"the marker went from aa to {marker}, not down: it would not end"
     with pytest.raises(PayloadError, match=whole(message)):
         next_window(MarkerWindow("aa", 4), PageFacts(rows=4, marker=marker))
+
+
+@pytest.mark.parametrize(("label", "told"), [("north", "north"), (None, "test")])
+async def test_an_answer_that_cannot_be_gone_on_from_says_whose_it_is(label: str | None, told: str) -> None:
+    """The error names the client and the operation, and has the status and the attempts, as every other."""
+    source = ListSource(range(1, 9), paging=MARKERS)
+    source.facts = lambda raw: PageFacts(rows=4)  # type: ignore[method-assign]
+    with pytest.raises(PayloadError) as caught:
+        await paged(source, label=label).collect(99)
+    error = caught.value
+    assert (error.backend, error.operation, error.status, error.attempts) == (told, "devices.search", 200, 1)
+
+
+async def test_a_listing_that_cannot_be_waited_for_says_which_it_is() -> None:
+    """The error of the wait for earlier writes has the operation, too."""
+
+    async def too_late() -> None:
+        raise DeadlineExceededError("too late")
+
+    with pytest.raises(DeadlineExceededError) as caught:
+        await anext(paged(ListSource(range(3)), settle=too_late).pages(settled=True))
+    assert str(caught.value) == "test devices.search: too late"
 
 
 def test_first_windows() -> None:

@@ -47,7 +47,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
         "broken": EntryPoint("broken", "no_such_module_anywhere:plugin", group),
     }
     monkeypatch.setattr(EntryPoint, "load", lambda self: plugin if self.name == "toy" else __import__(self.module))
-    monkeypatch.setattr(registry, "_entry_points", lambda: found)
+    monkeypatch.setattr(registry, "_entry_points", lambda _group: found)
 
 
 def open_toy(name: str, **options: Any) -> Any:
@@ -81,8 +81,18 @@ def test_unknown_backends_list_the_known_ones() -> None:
 
 def test_a_backend_that_cannot_be_loaded_says_why() -> None:
     """A plug-in with a missing dependency is named, with the reason."""
-    with pytest.raises(ConfigurationError, match="'broken' .* cannot be loaded: No module named"):
+    with pytest.raises(ConfigurationError, match="the backend 'broken' .* cannot be loaded: No module named"):
         otaclient.open_backend("broken")
+
+
+def test_emulators_are_found_as_backends_are() -> None:
+    """By their own entry points, in the same words."""
+    assert registry.available_emulators() == ("broken", "toy")
+    assert registry.emulator_class("toy") is plugin
+    with pytest.raises(ConfigurationError, match="there is no emulator 'tay'; known emulators: broken, toy"):
+        registry.emulator_class("tay")
+    with pytest.raises(ConfigurationError, match="the emulator 'broken' .* cannot be loaded: No module named"):
+        registry.emulator_class("broken")
 
 
 def test_contradicting_arguments_are_refused() -> None:
@@ -91,6 +101,10 @@ def test_contradicting_arguments_are_refused() -> None:
         open_toy("toy", config=ToyConfig(endpoint="x"), profile="plant-7")
     with pytest.raises(ConfigurationError, match="config is of the type str: the backend 'toy' takes ToyConfig"):
         open_toy("toy", config="https://x")
+
+
+async def _asynchronous(_event: Any) -> None:
+    """Would never run."""
 
 
 @pytest.mark.parametrize(
@@ -103,6 +117,9 @@ def test_contradicting_arguments_are_refused() -> None:
         ({"session": 5}, "session is of the type int: give an aiohttp.ClientSession"),
         ({"on_event": "print"}, "on_event is of the type str: give a function"),
         ({"timeout_seconds": "5"}, "timeout_seconds is '5': it must be above 0"),
+        ({"timeout_seconds": True}, "timeout_seconds is True: it must be above 0"),
+        ({"on_event": _asynchronous}, "on_event is an asynchronous function, which nobody would await"),
+        ({"label": 5}, "label is of the type int: give a text"),
     ],
 )
 def test_options_of_another_kind_are_refused_at_once(options: dict[str, Any], words: str) -> None:
@@ -146,6 +163,8 @@ async def test_what_is_unsupported_refuses_before_any_request() -> None:
     for operation, call in calls.items():
         with pytest.raises(UnsupportedOperationError, match=f"toy {operation}: this backend has no such operation"):
             await call()
+    with pytest.raises(UnsupportedOperationError):
+        jobs.check(job)
     with pytest.raises(UnsupportedOperationError):
         jobs.watch("j")
     with pytest.raises(UnsupportedOperationError):

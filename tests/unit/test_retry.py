@@ -1,5 +1,6 @@
 """The retry decision, without an event loop."""
 
+import math
 from typing import Any
 
 import pytest
@@ -68,11 +69,14 @@ def test_the_last_attempt_is_the_last() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("max_attempts", 0, "RetryPolicy max_attempts is 0: it must be at least 1"),
-        ("max_attempts", "3", "RetryPolicy max_attempts is '3': it must be at least 1"),
-        ("base_delay_seconds", -1, "RetryPolicy base_delay_seconds is -1: it must be at least 0"),
-        ("max_delay_seconds", -0.5, "RetryPolicy max_delay_seconds is -0.5: it must be at least 0"),
-        ("max_delay_seconds", float("nan"), "RetryPolicy max_delay_seconds is nan: it must be at least 0"),
+        ("max_attempts", 0, "RetryPolicy max_attempts is 0: it must be a whole number, at least 1"),
+        ("max_attempts", "3", "RetryPolicy max_attempts is '3': it must be a whole number, at least 1"),
+        ("max_attempts", 2.5, "RetryPolicy max_attempts is 2.5: it must be a whole number, at least 1"),
+        ("base_delay_seconds", -1, "RetryPolicy base_delay_seconds is -1: it must be a finite number, at least 0"),
+        ("max_delay_seconds", -0.5, "RetryPolicy max_delay_seconds is -0.5: it must be a finite number, at least 0"),
+        ("max_delay_seconds", math.nan, "RetryPolicy max_delay_seconds is nan: it must be a finite number, at least 0"),
+        ("max_delay_seconds", math.inf, "RetryPolicy max_delay_seconds is inf: it must be a finite number, at least 0"),
+        ("max_delay_seconds", True, "RetryPolicy max_delay_seconds is True: it must be a finite number, at least 0"),
     ],
 )
 def test_wrong_policies_are_refused(field: str, value: Any, message: str) -> None:

@@ -3,6 +3,7 @@
 Never an endless loop, and never a gap that nobody is told of. What is marked as an expected failure is not so yet.
 """
 
+import asyncio
 import math
 from typing import Any
 
@@ -37,7 +38,7 @@ from support.live import live
         *(("max_requests", value) for value in (True, 2.5, "3")),
         *(("timeout_seconds", value) for value in ("3", True)),
         *(("certify", value) for value in ("no", None, 1)),
-        *(("on_progress", value) for value in ("print", 3)),
+        *(("on_progress", value) for value in ("print", 3, asyncio.sleep)),
     ],
 )
 async def test_an_option_that_cannot_be_meant_is_refused_by_name(option: str, value: Any) -> None:

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otaclient.emulator import Fleet
-from otaclient.errors import DeadlineExceededError
+from otaclient.errors import DeadlineExceededError, InvalidQueryError, OtaError
 from otaclient.fleet.ledger import Verdict
 from otaclient.fleet.scan import scan
 from otaclient.fleet.scan_options import ScanProgress
@@ -230,6 +230,46 @@ async def test_a_scan_that_is_hardly_begun_can_be_left(at: str) -> None:
                         await waiting
     assert len(source.asked) <= 1
     _check_end(running.certificate)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_after_the_block_nobody_waits_for_pages_that_do_not_come(waits: bool) -> None:
+    """An iterator that outlives the block, perhaps in a task that waits just then, ends with an error."""
+    source = ListSource(range(ROWS), paging=PAGES)
+
+    async def hang() -> None:
+        if len(source.asked) > 1:
+            await anyio.sleep_forever()
+
+    source.before_answer = hang
+    async with scan([(ListBackend(source), QUERY)]) as running:  # type: ignore[list-item]
+        pages = running.pages()
+        await anext(pages)
+        waiting = asyncio.ensure_future(anext(pages))
+        if waits:
+            await turns(5)
+    with pytest.raises(InvalidQueryError, match="a scan is iterated inside its own block"):
+        async with asyncio.timeout(5):
+            await waiting
+    _check_end(running.certificate)
+
+
+async def test_a_cancellation_of_nobody_is_an_error() -> None:
+    """A read that waits for a task that somebody else cancelled does not end the consumer as if he were cancelled."""
+    source = ListSource(range(ROWS), paging=PAGES)
+    elsewhere = asyncio.get_running_loop().create_future()
+    elsewhere.cancel()
+
+    async def shared() -> None:
+        if len(source.asked) > 2:
+            await elsewhere
+
+    source.before_answer = shared
+    with pytest.raises(OtaError, match="what a read waited for was cancelled, though nobody left the scan"):
+        async with scan([(ListBackend(source), QUERY)]) as running:  # type: ignore[list-item]
+            async for _ in running:
+                pass
+    assert running.certificate.verdict is Verdict.UNCERTAIN
 
 
 async def test_errors_of_requests_in_flight_are_nobodys_after_the_end() -> None:

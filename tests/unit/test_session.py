@@ -261,6 +261,10 @@ async def test_options_share_the_pool_but_do_not_close_it() -> None:
     await quick.aclose()
     assert (network.timeouts, network.closed) == ([2.0], 0)
     assert session.with_options().limiter is session.limiter
+    wrongs: list[dict[str, Any]] = [{"retry": 0}, {"limits": 5}]
+    for wrong in wrongs:
+        with pytest.raises(ConfigurationError, match=f"{next(iter(wrong))} is of the type int: give "):
+            session.with_options(**wrong)
     assert quick.limiter is not session.limiter
     await session.aclose()
     assert network.closed == 1

@@ -89,6 +89,17 @@ async def test_every_call_has_an_end_and_a_number_of_its_own() -> None:
     assert answers[0].request_id == "r-7"
 
 
+@pytest.mark.parametrize(
+    ("told", "shown"), [("r-7", "r-7"), ("0" * 64, "***"), ("two words", "***"), ("\udcff", "***")]
+)
+async def test_only_what_can_be_a_name_of_a_request_is_told(told: str, shown: str) -> None:
+    """A gateway may put the signature that it was sent into that header, also of a good answer."""
+    events: list[Event] = []
+    network = ScriptedTransport([answer(200, x_request_id=told)])
+    await session_over(network, HandClock(), on_event=events.append).call(GET)
+    assert [event.request_id for event in events if isinstance(event, AttemptFinished)] == [shown]
+
+
 async def test_what_a_listener_wants_sent_along_is_sent_and_replaces_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """Such as the context of a trace; what HTTP cannot carry is left out, and logged."""
 

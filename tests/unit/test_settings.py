@@ -59,6 +59,12 @@ def test_file_fills_fields_and_later_sources_win(loader: Loader) -> None:
     assert (config.region, config.retries, config.pause_seconds, config.derived) == ("argument", 2, 2.0, False)
 
 
+def test_a_mark_at_the_beginning_of_a_file_is_skipped(loader: Loader) -> None:
+    """Editors on Windows write one."""
+    loader.write('\ufeff[default.cloud]\nregion = "east"\n')
+    assert loader.load(GOOD).region == "east"
+
+
 def test_the_nearer_table_counts_whole(loader: Loader) -> None:
     """The current folder's table hides the user's: two files never mix."""
     loader.write('[default.cloud]\nendpoint = "https://here.example"\n')

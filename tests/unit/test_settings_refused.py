@@ -1,6 +1,7 @@
 """Settings that are missing, wrong or unreadable: the error names the place and the remedy."""
 
 from pathlib import Path
+from traceback import walk_tb
 
 import attrs
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from otaclient.errors import ConfigurationError
 from otaclient.secret import Secret
 from otaclient.settings import load_config
-from support.settings_loader import GOOD, Loader
+from support.settings_loader import GOOD, CloudConfig, Loader
 
 
 @pytest.fixture
@@ -105,6 +106,7 @@ def test_arguments_of_any_type_pass_and_unknown_ones_are_refused(loader: Loader)
         ('[default]\nendpoint = "x"', "'endpoint' in [default] belongs to no backend: put it under a table such as"),
         ("[default.cloud\n", "is not valid TOML:"),
         ("[default.cloud]\nendpoint = https", "line 2"),
+        (f"a = {'[' * 5000}", "it is nested too deeply"),
     ],
 )
 def test_malformed_files_name_the_file_and_the_place(loader: Loader, text: str, complaint: str) -> None:
@@ -113,6 +115,33 @@ def test_malformed_files_name_the_file_and_the_place(loader: Loader, text: str, 
     message = loader.refused(GOOD)
     assert str(path) in message
     assert complaint in message
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"app_secret =",
+        b'region = "\xff"',
+        b"region = 5",
+        b"unknown = 1",
+        b"retries = -1",
+        b"retries = 1\nretries = 2",
+        b"pause_seconds = [1]\n",
+    ],
+)
+def test_no_error_holds_what_was_read(loader: Loader, rest: bytes) -> None:
+    """Neither the error, nor those behind it, nor the variables of their calls, which crash reporters collect."""
+    content = b'[default.cloud]\nendpoint = "https://cloud.example"\napp_secret = "hunter2"\n' + rest
+    (loader.here / "otaclient.toml").write_bytes(content)
+    with pytest.raises(ConfigurationError) as caught:
+        load_config("cloud", CloudConfig, environ={}, folders=loader.folders)
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert "hunter2" not in f"{error!r} {error} {vars(error)} {getattr(error, 'object', '')}"
+        for frame, _line in walk_tb(error.__traceback__):
+            is_ours = frame.f_code.co_name.startswith("test_")
+            assert is_ours or "hunter2" not in repr(frame.f_locals), frame.f_code.co_qualname
+        error = error.__cause__ or error.__context__
 
 
 def test_unreadable_files_are_refused(loader: Loader) -> None:

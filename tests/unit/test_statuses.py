@@ -30,11 +30,19 @@ DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
         (404, NotFoundError, Remedy.RAISE),
         (409, ConflictError, Remedy.RAISE),
         (413, InvalidQueryError, Remedy.RAISE),
+        (414, InvalidQueryError, Remedy.RAISE),
+        (494, InvalidQueryError, Remedy.RAISE),
         (418, ApiError, Remedy.RAISE),
         (429, RateLimitedError, Remedy.SLOW_DOWN),
         (500, ServerError, Remedy.REPEAT),
         (501, ServerError, Remedy.RAISE),
+        (502, ServerError, Remedy.REPEAT),
         (503, ServerError, Remedy.REPEAT),
+        (504, ServerError, Remedy.REPEAT),
+        (505, ServerError, Remedy.RAISE),
+        # Of gateways: what became of a write behind one is not known.
+        (522, ServerError, Remedy.REPEAT),
+        (524, ServerError, Remedy.REPEAT),
     ],
 )
 def test_each_status_has_its_error_and_its_remedy(status: int, error: type[ApiError], remedy: Remedy) -> None:

@@ -12,6 +12,7 @@ from otaclient.structuring import (
     camel_case,
     decode_json,
     encode_json,
+    keep_raw,
     problems_of,
     shallow,
     structure,
@@ -46,6 +47,14 @@ class Outer:
     inners: tuple[Inner, ...] | None = None
     anything: Any = None
     odd: str | None = attrs.field(default=None, metadata={"wire": "ODD"})
+
+
+@attrs.frozen(kw_only=True)
+class Kept:
+    """One that knows what it was made from."""
+
+    default_value: str
+    raw: Any = None
 
 
 def response(body: bytes) -> HttpResponse:
@@ -181,3 +190,13 @@ def test_what_is_kept_as_it_came_is_not_nested_for_ever(kind: Any) -> None:
         value = kind(value)
     with pytest.raises(ValueError, match="nested deeper than 64 levels"):
         shallow(value)
+
+
+def test_what_an_object_was_made_from_can_be_kept() -> None:
+    """With what its class does not know, even when that is called ``raw``; other classes keep nothing."""
+    converter = wire_converter(rename=camel_case)
+    keep_raw(converter, Kept)
+    for value in ({"defaultValue": "x", "new": [1]}, {"defaultValue": "x", "raw": 7}):
+        made = converter.structure(value, Kept)
+        assert (made.default_value, made.raw) == ("x", value)
+    assert CONVERTER.structure({"defaultValue": "x", "new": 1}, Kept).raw is None

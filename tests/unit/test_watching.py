@@ -133,6 +133,13 @@ async def test_waiting_ends_at_the_deadline() -> None:
         await waited(at(1), at(2), timeout=12)
 
 
+@pytest.mark.parametrize("timeout", [0, -1, "5", True, math.nan])
+async def test_the_time_to_wait_is_a_positive_number(timeout: Any) -> None:
+    """What cannot be meant is refused before the job is looked at."""
+    with pytest.raises(InvalidQueryError, match=f"^timeout_seconds is {timeout!r}: give a number of seconds above 0"):
+        await waited(timeout=timeout)
+
+
 async def never() -> Any:
     """Wait for ever."""
     await anyio.sleep_forever()
