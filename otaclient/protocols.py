@@ -206,7 +206,12 @@ class JobRepository(Protocol):
         ...
 
     async def wait(self, job_id: JobId | str, /, *, timeout_seconds: float | None = None) -> JobProgress:
-        """Wait for a job's final state and return it."""
+        """Wait for a job's final state and return it.
+
+        Raises:
+            DeadlineExceededError: It had not ended by then; it goes on.
+            InvalidQueryError: The identifier or the time cannot be right; nothing was sent.
+        """
         ...
 
 

@@ -265,7 +265,7 @@ class IotdaJobs(UnsupportedJobs):
         Raises:
             DeadlineExceededError: It had not ended by then; it goes on.
             NotFoundError: No such task in this project (HTTP status 404).
-            InvalidQueryError: The identifier cannot be right; nothing was sent.
+            InvalidQueryError: The identifier or the time cannot be right; nothing was sent.
         """
         return await self._account.wait(self, job_id, timeout_seconds=timeout_seconds)
 

@@ -275,10 +275,6 @@ class DeviceTable:
         """Return the condition that a device last reported one of these software versions."""
         return InColumn("software_version", frozenset(places(self.software_versions, versions)))
 
-    def with_connections(self, connections: Iterable[Connection]) -> Condition:
-        """Return the condition that a device's connection is one of these."""
-        return InColumn("connection", frozenset(places(CONNECTIONS, connections)))
-
     def with_upgrading(self, upgrading: bool) -> Condition:
         """Return the condition that a device is, or is not, being upgraded."""
         return InColumn("upgrading", frozenset({int(upgrading)}))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from otaclient.emulator import Fleet, ManualClock, SystemClock
 from otaclient.emulator.clock import epoch_ms
 from otaclient.emulator.conditions import EVERYTHING, AllOf, AnyOf, Condition, InColumn, RegisteredBetween
-from otaclient.emulator.devices import ABSENT, CONNECTIONS, DeviceTable
+from otaclient.emulator.devices import ABSENT, DeviceTable
 from otaclient.emulator.fleet import DEFAULT_NOW
 from otaclient.emulator.noise import Noise, weighted_table
 from otaclient.models import Connection, FirmwareKind, JobKind, JobStatus, TaskStatus
@@ -248,7 +248,6 @@ leaves = st.one_of(
     st.lists(st.sampled_from([*DEVICES.product_ids, "unknown"]), max_size=3).map(DEVICES.of_products),
     st.lists(st.sampled_from(VERSIONS), max_size=4).map(DEVICES.with_firmware_versions),
     st.lists(st.sampled_from(DEVICES.software_versions), max_size=3).map(DEVICES.with_software_versions),
-    st.lists(st.sampled_from(CONNECTIONS), max_size=3).map(DEVICES.with_connections),
     st.booleans().map(DEVICES.with_upgrading),
     st.tuples(
         st.none() | st.sampled_from(DEVICES.registered_at_s), st.none() | st.sampled_from(DEVICES.registered_at_s)
