@@ -59,17 +59,17 @@ def _user_folder(platform: str, environ: Mapping[str, str]) -> Path | None:
 
 
 def chosen_profile(profile: str | None, environ: Mapping[str, str]) -> tuple[str, str | None]:
-    """Return the profile and who asked for it; nobody, when it is the default."""
+    """Return the profile, and in words what named it; nothing did, when it is the default."""
     if profile is not None:
         if not profile:
             raise ConfigurationError("the profile is an empty text: name one, or leave it out")
-        return profile, "the caller"
+        return profile, "given as profile"
     named = environ.get(PROFILE_VARIABLE)
     if named is None:
         return DEFAULT_PROFILE, None
     if not named:
         raise ConfigurationError(f"the environment variable {PROFILE_VARIABLE} is empty: name a profile, or unset it")
-    return named, PROFILE_VARIABLE
+    return named, f"named by the environment variable {PROFILE_VARIABLE}"
 
 
 def check_profile(chosen: str, chosen_by: str, documents: Mapping[Path, Mapping[str, Any] | None]) -> None:
@@ -87,7 +87,7 @@ def check_profile(chosen: str, chosen_by: str, documents: Mapping[Path, Mapping[
         if known
         else f"add a table [{table_key(chosen)}.<backend>] to one of them"
     )
-    raise ConfigurationError(f"no profile {chosen!r} (asked for by {chosen_by}) in {files}; {what}")
+    raise ConfigurationError(f"no profile {chosen!r} ({chosen_by}) in {files}; {what}")
 
 
 def read_document(path: Path) -> Mapping[str, Any] | None:

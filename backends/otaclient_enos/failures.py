@@ -25,7 +25,7 @@ from otaclient.errors import (
     ServerError,
 )
 from otaclient.structuring import decode_json
-from otaclient.transport.http import HttpRequest, HttpResponse, excerpt_of
+from otaclient.transport.http import HttpRequest, HttpResponse, excerpt_of, with_advice
 from otaclient.transport.retry import Failure, Remedy
 from otaclient.transport.statuses import failure_of, passes, redirected
 
@@ -250,5 +250,4 @@ def _message(request: HttpRequest, response: HttpResponse, meaning: _Meaning, wo
     said = (
         f"EnOS says {' '.join(words.split())!r}" if words else f"HTTP status {response.status} without an explanation"
     )
-    advice = f"; {meaning.advice}" if meaning.advice else ""
-    return f"{request.subject or 'the request'}: {said}{advice}"
+    return with_advice(f"{request.subject or 'the request'}: {said}", meaning.advice)

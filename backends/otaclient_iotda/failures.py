@@ -22,7 +22,7 @@ from otaclient.errors import (
     RateLimitedError,
     ServerError,
 )
-from otaclient.transport.http import HttpRequest, HttpResponse, excerpt_of
+from otaclient.transport.http import HttpRequest, HttpResponse, excerpt_of, with_advice
 from otaclient.transport.retry import Failure, Remedy
 from otaclient.transport.statuses import WORDS, failure_of, kind_of_status, redirected
 from otaclient_iotda import wire
@@ -186,7 +186,7 @@ def _message(
     if kind is NotFoundError and request.idempotent and request.subject:
         words = f"there is no {request.subject}"
     said = envelope.message or (None if envelope.code else _said_otherwise(request, response))
-    return "; ".join(part for part in (f"{words}: {said}" if said else words, advice) if part)
+    return with_advice(f"{words}: {said}" if said else words, advice)
 
 
 def _said_otherwise(request: HttpRequest, response: HttpResponse) -> str | None:

@@ -108,7 +108,6 @@ class IotdaModules:
             NotFoundError: No such module in this project (HTTP status 404).
             InvalidQueryError: The identifier cannot be right; nothing was sent.
             OutcomeUnknownError: It may or may not have been deleted; says how to find out.
-            OutcomeUnknownError: It may or may not have been deleted; says how to find out.
 
         Source: Huawei Cloud IoTDA API reference, "Delete an OTA Module".
         """

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 import anyio
 import attrs
 
-from otaclient.errors import DeadlineExceededError, NotFoundError
+from otaclient.errors import DeadlineExceededError, NotFoundError, OtaError
 from otaclient.fleet.fetcher import fetch_each
 from otaclient.models import DeviceUpgrade, JobId
 from otaclient.paging import Paged
@@ -120,7 +120,12 @@ class ResolvingReads(IotdaReads[DeviceUpgrade]):
             known = None if self._anew and begins else self._open
             self._open = await attrs.evolve(self._upgrades, session=session).read() if known is None else known
             others = self._open.requests if known is None else 0
-        return attrs.evolve(await self._fetch_with(session, partition, window), other_requests=others)
+        try:
+            raw = await self._fetch_with(session, partition, window)
+        except OtaError as error:
+            error.attempts += others  # sent for this page, too
+            raise
+        return attrs.evolve(raw, other_requests=others)
 
     @asynccontextmanager
     async def _turn_within(self, session: Session) -> AsyncGenerator[None]:

@@ -76,7 +76,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--timeout", type=float, default=10, help="seconds for a call (10)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report, to be merged with others")
     parser.add_argument("--results", type=Path, metavar="FILE", help="also write each call, as a line of JSON")
-    return parser.parse_args()
+    options = parser.parse_args()
+    for file in (options.json, options.results):
+        try:
+            if file is not None:
+                file.open("a").close()  # before the test, and not only after it
+        except OSError as error:
+            parser.error(f"{file} cannot be written: {error.strerror}")
+    return options
 
 
 if __name__ == "__main__":

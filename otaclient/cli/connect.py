@@ -1,29 +1,41 @@
 """Which backend a command means, and a client of it."""
 
 from collections.abc import Sequence
+from typing import Any, Final
 
 from otaclient.cli.failures import UsageError
+from otaclient.cli.options import DEFAULT_ATTEMPTS
 from otaclient.errors import ConfigurationError, UnsupportedOperationError
 from otaclient.protocols import Backend, Capability
 from otaclient.registry import available_backends, backend_plugin, open_backend
 from otaclient.settings import settings_of
 from otaclient.transport.limits import Limits
+from otaclient.transport.retry import RetryPolicy
 
 __all__ = ["chosen_backends", "configured_backends", "connect", "connect_all", "require"]
 
+_CALL_SECONDS: Final = 30.0
+"""What one call has, with all its attempts, where no more of them are asked for: as from ``open_backend``."""
 
-def connect(name: str | None, *, profile: str | None) -> Backend:
+
+def connect(name: str | None, *, profile: str | None, attempts: int = DEFAULT_ATTEMPTS) -> Backend:
     """Return a client of the backend that was named, else of the only one that has settings.
+
+    Args:
+        name: The backend.
+        profile: The profile to take settings from.
+        attempts: How often a request is sent before it is given up.
 
     Raises:
         ConfigurationError: The backend is unknown, or its settings are missing or wrong.
         UsageError: None was named, and not exactly one has settings.
     """
+    patience = _patience(attempts)
     if name is not None:
-        return open_backend(name, profile=profile)
+        return open_backend(name, profile=profile, **patience)
     configured = configured_backends(profile)
     if len(configured) == 1:
-        return open_backend(configured[0], profile=profile)
+        return open_backend(configured[0], profile=profile, **patience)
     if not configured:
         raise _nothing_configured()
     raise UsageError(
@@ -32,15 +44,33 @@ def connect(name: str | None, *, profile: str | None) -> Backend:
     )
 
 
-def connect_all(names: Sequence[str] | None, *, profile: str | None, concurrency: int) -> list[Backend]:
+def connect_all(names: Sequence[str] | None, *, profile: str | None, concurrency: int, attempts: int) -> list[Backend]:
     """Return clients of the backends that were named, else of all that have settings.
+
+    Args:
+        names: The backends.
+        profile: The profile to take settings from.
+        concurrency: How many requests each sends at once.
+        attempts: How often a request is sent before it is given up.
 
     Raises:
         ConfigurationError: A backend is unknown, or its settings are missing or wrong.
         UsageError: One was named twice; or none was named, and none has settings.
     """
     chosen = chosen_backends(names, profile=profile)
-    return [open_backend(name, profile=profile, limits=Limits(concurrency=concurrency)) for name in chosen]
+    limits, patience = Limits(concurrency=concurrency), _patience(attempts)
+    return [open_backend(name, profile=profile, limits=limits, **patience) for name in chosen]
+
+
+def _patience(attempts: int) -> dict[str, Any]:
+    """Return the options of a client that sends a request so often.
+
+    With them grows the time for a call: attempts that its end forbids would help nobody. Each further one may come
+    after the longest wait, so that nearly all of the usual time is left for the requests themselves.
+    """
+    retry = RetryPolicy(max_attempts=attempts)
+    further = max(0, attempts - DEFAULT_ATTEMPTS)
+    return {"retry": retry, "timeout_seconds": _CALL_SECONDS + further * retry.max_delay_seconds}
 
 
 def chosen_backends(names: Sequence[str] | None, *, profile: str | None) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from shutil import which
 from typing import Annotated, Self
 
+import anyio
 import attrs
 from cyclopts import Parameter
 from rich.box import SIMPLE_HEAD
@@ -138,7 +139,7 @@ async def demo(
             _print_fleet(canvas, tally, labels)
             _print_lasting_account(canvas, check, certificate)
 
-        write_file(picture, drawn(show, command="otaclient demo"), force=force)
+        await anyio.to_thread.run_sync(lambda: write_file(picture, drawn(show, command="otaclient demo"), force=force))
     if not check.passed:
         return ExitCode.FAILED
     return ExitCode.UNCERTAIN if certificate.verdict is Verdict.UNCERTAIN else ExitCode.DONE

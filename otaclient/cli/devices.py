@@ -2,7 +2,8 @@
 
 import os
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import Generator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,8 @@ from otaclient.cli.failures import ExitCode, UsageError
 from otaclient.cli.kinds import DEVICES
 from otaclient.cli.listing import Printer, print_listing, print_one, printer, say
 from otaclient.cli.options import (
+    DEFAULT_ATTEMPTS,
+    Attempts,
     BackendName,
     BackendNames,
     Concurrency,
@@ -52,6 +55,15 @@ app = App(
     version_flags=[],
 )
 
+_Explain = Annotated[
+    bool, Parameter(negative="", show_default=False, help="Say what the scan would do, and do not scan.")
+]
+_Probe = Annotated[
+    bool,
+    Parameter(
+        negative="", show_default=False, help="With --explain: ask how many devices there are, and say what that takes."
+    ),
+]
 _Out = Annotated[
     Path | None,
     Parameter(
@@ -114,13 +126,14 @@ async def list_devices(
     filters: _Filters | None = None,
     limit: Limit = None,
     wide: Wide = False,
+    attempts: Attempts = DEFAULT_ATTEMPTS,
     backend: BackendName = None,
     profile: Profile = None,
     format: OutputFormat = None,  # noqa: A002 - the option's name is a contract
 ) -> None:
     """List devices page by page. For whole fleets use 'scan': it reads in parallel and accounts for what it saw."""
     query = (filters or _Filters()).query()
-    async with connect(backend, profile=profile) as client:
+    async with connect(backend, profile=profile, attempts=attempts) as client:
         await print_listing(DEVICES, client.devices.search(query), format, limit=limit, wide=wide)
 
 
@@ -157,23 +170,15 @@ async def show_device(
 async def scan_devices(
     *,
     filters: _Filters | None = None,
-    explain: Annotated[
-        bool, Parameter(negative="", show_default=False, help="Say what the scan would do, and do not scan.")
-    ] = False,
-    probe: Annotated[
-        bool,
-        Parameter(
-            negative="",
-            show_default=False,
-            help="With --explain: ask how many devices there are, and say what that takes.",
-        ),
-    ] = False,
+    explain: _Explain = False,
+    probe: _Probe = False,
     out: _Out = None,
     certificate: _CertificateFile = None,
     force: Force = False,
     concurrency: Concurrency = 16,
     dedupe: _Dedupe = "exact",
     wide: Wide = False,
+    attempts: Attempts = DEFAULT_ATTEMPTS,
     backend: BackendNames = None,
     profile: Profile = None,
     format: FileFormat = None,  # noqa: A002 - the option's name is a contract
@@ -183,17 +188,14 @@ async def scan_devices(
     The certificate is printed to standard error. The exit code is 3 when the scan ended uncertain.
     """
     query = (filters or _Filters()).query()
-    if probe and not explain:
-        raise UsageError("--probe only says more about a plan: add --explain, or leave it out")
-    if explain and format not in {None, Format.TABLE}:
-        raise UsageError(f"--explain says in words what a scan would do: leave out --format {format}")
+    _check_explaining(explain=explain, probe=probe, given=format)
     exported = None if out is None or explain else _export_format(out, format)
     for file in _files_written(out, exported, certificate):
         claim(file, force=force)
     async with AsyncExitStack() as stack:
         clients = [
             await stack.enter_async_context(client)
-            for client in connect_all(backend, profile=profile, concurrency=concurrency)
+            for client in connect_all(backend, profile=profile, concurrency=concurrency, attempts=attempts)
         ]
         bar = ProgressBar("Scanning", unit=DEVICES.noun, shown=out is not None or not sys.stdout.isatty())
         running = scan(
@@ -205,18 +207,36 @@ async def scan_devices(
         if explain:
             await StandardOutput().write(plain_lines(await running.explain(probe=probe)) + "\n")
             return ExitCode.DONE
-        try:
+        with _certificate_kept(running, certificate, force=force):
             if out is not None and exported is not None:
                 await _export_scan(running, bar, out, exported, force=force)
             else:
                 printing = printer(DEVICES, format, out=out, force=force, several_backends=len(clients) > 1, wide=wide)
                 await _print_scan(running, bar, printing)
-        finally:
-            # Also of a scan that failed or was interrupted: then it says so.
-            if certificate is not None:
-                write_file(certificate, f"{running.certificate.to_json()}\n", force=force)
     say(str(running.certificate))
     return ExitCode.UNCERTAIN if running.certificate.verdict is Verdict.UNCERTAIN else ExitCode.DONE
+
+
+def _check_explaining(*, explain: bool, probe: bool, given: Format | None) -> None:
+    """Refuse what does not go with ``--explain``, or not without it.
+
+    Raises:
+        UsageError: It says which option to leave out.
+    """
+    if probe and not explain:
+        raise UsageError("--probe only says more about a plan: add --explain, or leave it out")
+    if explain and given not in {None, Format.TABLE}:
+        raise UsageError(f"--explain says in words what a scan would do: leave out --format {given}")
+
+
+@contextmanager
+def _certificate_kept(running: Scan[DeviceUpgrade], file: Path | None, *, force: bool) -> Generator[None]:
+    """Write the certificate to a file at the end, also of a scan that failed or was interrupted: then it says so."""
+    try:
+        yield
+    finally:
+        if file is not None:
+            write_file(file, f"{running.certificate.to_json()}\n", force=force)
 
 
 def _files_written(out: Path | None, exported: export.FileFormat | None, certificate: Path | None) -> list[Path]:

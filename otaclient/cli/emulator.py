@@ -16,6 +16,7 @@ from cyclopts import Parameter, validators
 from otaclient.cli.emulator_counters import LiveCounters
 from otaclient.cli.failures import UsageError
 from otaclient.cli.listing import say
+from otaclient.cli.options import whole_number
 from otaclient.cli.sink import StandardOutput
 from otaclient.counted import counted
 from otaclient.emulator import Churn, DocumentError, EmulatorServer, FaultPlan, Fleet
@@ -28,10 +29,23 @@ _HOST_REMEDY = "give --host an address of this machine, such as 127.0.0.1"
 _PORT_REMEDY = "choose another with --port (0 takes a free one)"
 
 Devices = Annotated[
-    int, Parameter(name="--devices", validator=validators.Number(gte=0), help="How many devices a fleet has.")
+    int,
+    Parameter(
+        name="--devices",
+        converter=whole_number,
+        validator=validators.Number(gte=0),
+        help="How many devices a fleet has.",
+    ),
 ]
-Seed = Annotated[int, Parameter(name="--seed", help="What the fleet is generated from: equal seeds give equal fleets.")]
-_Port = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535), help="0 takes a free one.")]
+Seed = Annotated[
+    int,
+    Parameter(
+        name="--seed", converter=whole_number, help="What the fleet is generated from: equal seeds give equal fleets."
+    ),
+]
+_Port = Annotated[
+    int, Parameter(converter=whole_number, validator=validators.Number(gte=0, lte=65535), help="0 takes a free one.")
+]
 _Host = Annotated[str, Parameter(help="The address to bind. Nothing outside this machine reaches the default.")]
 _Speed = Annotated[
     float | None,

@@ -189,6 +189,7 @@ def _text(error: BaseException) -> str:
 def _with_fewer_vendor_words(line: str, error: BaseException) -> str:
     """Return the line with the vendor's words cut as far as needed; what follows them, such as a hint, stays."""
     said = _flat(getattr(error, "vendor_message", None) or "")
+    said = said if said in line else said[:-1]  # a message drops its full stop where advice follows
     room = max(_LEAST_VENDOR_WORDS, len(said) - (len(line) - _LONGEST_LINE))
     return line.replace(said, f"{said[: room - 1]}…", 1) if len(said) > room else line
 

@@ -10,6 +10,8 @@ from otaclient.cli.connect import connect, require
 from otaclient.cli.kinds import DOWNLOADS, FIRMWARE
 from otaclient.cli.listing import print_listing, print_one, say
 from otaclient.cli.options import (
+    DEFAULT_ATTEMPTS,
+    Attempts,
     BackendName,
     FirmwareKindWord,
     Force,
@@ -67,6 +69,7 @@ async def list_firmware(
     owner: Owner = None,
     limit: Limit = None,
     wide: Wide = False,
+    attempts: Attempts = DEFAULT_ATTEMPTS,
     backend: BackendName = None,
     profile: Profile = None,
     format: OutputFormat = None,  # noqa: A002 - the option's name is a contract
@@ -81,7 +84,7 @@ async def list_firmware(
         locale=locale,
         owner_id=owner,
     )
-    async with connect(backend, profile=profile) as client:
+    async with connect(backend, profile=profile, attempts=attempts) as client:
         await print_listing(FIRMWARE, client.firmware.search(query), format, limit=limit, wide=wide)
 
 

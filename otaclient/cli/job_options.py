@@ -8,7 +8,7 @@ import attrs
 from cyclopts import Parameter
 
 from otaclient.cli.job_file import Fields
-from otaclient.cli.options import JobKindWord, device_list, instant, pairs
+from otaclient.cli.options import JobKindWord, device_list, instant, pairs, whole_number
 from otaclient.models import FirmwareId, FrozenMap, JobKind, LocalizedText, PolicyMode
 
 __all__ = ["JobOptions"]
@@ -71,10 +71,18 @@ class JobOptions:
         Literal["snapshot", "incremental"] | None,
         Parameter(group=_POLICY, help="The devices of now, or also those that match later."),
     ] = None
-    timeout_seconds: Annotated[int | None, Parameter(group=_POLICY, help="How long one device may take.")] = None
-    max_concurrency: Annotated[int | None, Parameter(group=_POLICY, help="How many devices upgrade at once.")] = None
-    retry_count: Annotated[int | None, Parameter(group=_POLICY, help="How often a failed device tries again.")] = None
-    retry_interval_minutes: Annotated[int | None, Parameter(group=_POLICY, help="The pause before it does.")] = None
+    timeout_seconds: Annotated[
+        int | None, Parameter(group=_POLICY, converter=whole_number, help="How long one device may take.")
+    ] = None
+    max_concurrency: Annotated[
+        int | None, Parameter(group=_POLICY, converter=whole_number, help="How many devices upgrade at once.")
+    ] = None
+    retry_count: Annotated[
+        int | None, Parameter(group=_POLICY, converter=whole_number, help="How often a failed device tries again.")
+    ] = None
+    retry_interval_minutes: Annotated[
+        int | None, Parameter(group=_POLICY, converter=whole_number, help="The pause before it does.")
+    ] = None
     start_at: Annotated[
         str | None, Parameter(group=_POLICY, help="Not before this instant, such as 2026-01-31T08:00:00Z.")
     ] = None
@@ -83,7 +91,8 @@ class JobOptions:
         bool | None, Parameter(group=_POLICY, negative="--not-daily", help="Whether the times are those of each day.")
     ] = None
     utc_offset_minutes: Annotated[
-        int | None, Parameter(group=_POLICY, help="The time zone of the days, such as 480 for +08:00.")
+        int | None,
+        Parameter(group=_POLICY, converter=whole_number, help="The time zone of the days, such as 480 for +08:00."),
     ] = None
     device_may_request: Annotated[
         bool | None,

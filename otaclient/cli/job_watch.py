@@ -4,15 +4,16 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
+import attrs
 from cyclopts import Parameter
 
 from otaclient.cli.cells import plain
 from otaclient.cli.connect import connect
 from otaclient.cli.failures import ExitCode
 from otaclient.cli.listing import Kind, printer, say
-from otaclient.cli.options import BackendName, OutputFormat, Profile, check_seconds
+from otaclient.cli.options import DEFAULT_ATTEMPTS, Attempts, BackendName, OutputFormat, Profile, check_seconds
 from otaclient.cli.output import Format
 from otaclient.cli.progress import ProgressBar
 from otaclient.cli.sink import StandardOutput
@@ -23,7 +24,10 @@ from otaclient.protocols import Backend
 
 __all__ = ["watch_job"]
 
-_PROGRESS = Kind(model=JobProgress, noun="changes", columns=())
+_Change: type[Any] = attrs.make_class(
+    "_Change", {field.name: attrs.field() for field in attrs.fields(JobProgress)}, frozen=True, kw_only=True
+)
+_PROGRESS = Kind(model=_Change, noun="changes", columns=())
 _FINISHED = ("succeeded", "failed", "cancelled", "removed")
 _OPEN = ("upgrading", "retrying", "pending")
 
@@ -36,6 +40,7 @@ async def watch_job(
         float, Parameter(validator=check_seconds, help="How many seconds between two looks, about.")
     ] = 10.0,
     timeout: Annotated[float | None, Parameter(validator=check_seconds, help="Give up after so many seconds.")] = None,
+    attempts: Attempts = DEFAULT_ATTEMPTS,
     backend: BackendName = None,
     profile: Profile = None,
     format: OutputFormat = None,  # noqa: A002 - the option's name is a contract
@@ -50,7 +55,7 @@ async def watch_job(
     job_id
         Its identifier, as 'otaclient jobs list' prints it.
     """
-    async with connect(backend, profile=profile) as client:
+    async with connect(backend, profile=profile, attempts=attempts) as client:
         followed = _Followed(client, job_id, interval_seconds=interval, timeout_seconds=timeout)
         try:
             if format not in {None, Format.TABLE}:
@@ -95,10 +100,10 @@ class _Followed:
                 self.last = final
                 yield final
 
-    async def records(self) -> AsyncIterator[Sequence[JobProgress]]:
+    async def records(self) -> AsyncIterator[Sequence[Any]]:
         """Yield the changes as blocks of one, for a printer."""
         async for change in self.changes():
-            yield [change]
+            yield [_record_of(change)]
 
     async def _next(self, watching: AsyncIterator[JobProgress], deadline: float | None) -> JobProgress | None:
         try:
@@ -126,6 +131,14 @@ async def _draw(followed: _Followed) -> None:
     last = followed.last
     if last is not None:
         await StandardOutput().write(f"{_words(last)}\n{_failure_lines(last)}")
+
+
+def _record_of(progress: JobProgress) -> Any:
+    """Return what a program is told: the reasons are not empty, but unknown, until they have been read."""
+    values = attrs.asdict(progress, recurse=False)
+    if not progress.failures and progress.failed != 0:
+        values["failures"] = None
+    return _Change(**values)
 
 
 # --- words -----------------------------------------------------------------------------------------------------------

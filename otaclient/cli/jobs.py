@@ -13,6 +13,8 @@ from otaclient.cli.job_watch import watch_job
 from otaclient.cli.kinds import JOBS, TASKS
 from otaclient.cli.listing import print_listing, print_one, say
 from otaclient.cli.options import (
+    DEFAULT_ATTEMPTS,
+    Attempts,
     BackendName,
     JobKindWord,
     JobStatusWord,
@@ -93,6 +95,7 @@ async def list_jobs(
     owner: Owner = None,
     limit: Limit = None,
     wide: Wide = False,
+    attempts: Attempts = DEFAULT_ATTEMPTS,
     backend: BackendName = None,
     profile: Profile = None,
     format: OutputFormat = None,  # noqa: A002 - the option's name is a contract
@@ -109,7 +112,7 @@ async def list_jobs(
         locale=locale,
         owner_id=owner,
     )
-    async with connect(backend, profile=profile) as client:
+    async with connect(backend, profile=profile, attempts=attempts) as client:
         await print_listing(JOBS, client.jobs.search(query), format, limit=limit, wide=wide)
 
 
@@ -147,6 +150,7 @@ async def list_tasks(
     to_version: Annotated[list[str] | None, Parameter(negative="", help="Only to this version.")] = None,
     limit: Limit = None,
     wide: Wide = False,
+    attempts: Attempts = DEFAULT_ATTEMPTS,
     backend: BackendName = None,
     profile: Profile = None,
     format: OutputFormat = None,  # noqa: A002 - the option's name is a contract
@@ -161,7 +165,7 @@ async def list_tasks(
     query = DeviceTaskQuery(
         job_id=JobId(job_id), statuses=status, devices=device, from_versions=from_version, to_versions=to_version
     )
-    async with connect(backend, profile=profile) as client:
+    async with connect(backend, profile=profile, attempts=attempts) as client:
         listing = client.jobs.tasks(query)
         await print_listing(
             TASKS, listing, format, limit=limit, wide=wide, on_nothing=lambda: _check_exists(client, job_id)

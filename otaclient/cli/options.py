@@ -5,16 +5,19 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter, Token, validators
 
 from otaclient.checks import MOST_AT_ONCE
 from otaclient.cli.failures import UsageError
 from otaclient.cli.output import Format
+from otaclient.transport.retry import RetryPolicy
 
 __all__ = [
+    "DEFAULT_ATTEMPTS",
     "ActFor",
+    "Attempts",
     "BackendName",
     "BackendNames",
     "Concurrency",
@@ -38,8 +41,22 @@ __all__ = [
     "instant",
     "moved_to_end",
     "pairs",
+    "whole_number",
     "without_verbose",
 ]
+
+
+def whole_number(_type: Any, tokens: Sequence[Token]) -> int:
+    """Return a whole number as it was written: by itself, the command line's parser would round 1.5 to 2.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"{tokens[0].value!r} is no whole number.") from None
+
 
 BackendName: TypeAlias = Annotated[
     str | None,
@@ -77,14 +94,34 @@ TaskStatusWord: TypeAlias = Literal[
     "pending", "published", "upgrading", "succeeded", "failed", "retrying", "cancelled", "removed"
 ]
 Limit: TypeAlias = Annotated[
-    int | None, Parameter(name="--limit", validator=validators.Number(gte=1), help="Print this many at most.")
+    int | None,
+    Parameter(
+        name="--limit",
+        converter=whole_number,
+        validator=validators.Number(gte=1),
+        help="Print this many at most.",
+    ),
 ]
 Concurrency: TypeAlias = Annotated[
     int,
     Parameter(
         name="--concurrency",
+        converter=whole_number,
         validator=validators.Number(gte=1, lte=MOST_AT_ONCE),
         help="How many pages are read at once.",
+    ),
+]
+DEFAULT_ATTEMPTS: Final = RetryPolicy().max_attempts
+MOST_ATTEMPTS: Final = 100
+Attempts: TypeAlias = Annotated[
+    int,
+    Parameter(
+        name="--attempts",
+        converter=whole_number,
+        validator=validators.Number(gte=1, lte=MOST_ATTEMPTS),
+        help="How often each request is sent before a vendor that fails is given up, the first time included. The "
+        "waits in between grow up to 15 s. A request has 30 s in all, and 15 s more for each attempt beyond "
+        f"{DEFAULT_ATTEMPTS}.",
     ),
 ]
 Products: TypeAlias = Annotated[

@@ -10,7 +10,7 @@ from cyclopts import Parameter, validators
 from otaclient import export
 from otaclient.cli.failures import UsageError
 from otaclient.cli.listing import say
-from otaclient.cli.options import Force
+from otaclient.cli.options import Force, whole_number
 from otaclient.cli.progress import ProgressBar
 from otaclient.cli.sink import claim, write_file
 from otaclient.counted import counted
@@ -31,7 +31,8 @@ async def report(
         Path | None, Parameter(help="Also say what changed since this earlier file, of any of the formats.")
     ] = None,
     list_limit: Annotated[
-        int, Parameter(validator=validators.Number(gte=1), help="How many devices each list names.")
+        int,
+        Parameter(converter=whole_number, validator=validators.Number(gte=1), help="How many devices each list names."),
     ] = LIST_LIMIT,
     force: Force = False,
 ) -> None:

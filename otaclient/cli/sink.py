@@ -12,6 +12,7 @@ import anyio
 from otaclient.cli.failures import UsageError
 from otaclient.errors import OtaError
 from otaclient.files import reason_of, unwritable
+from otaclient.sole_writer import SoleWriter, refuse_if_written
 
 __all__ = [
     "FileSink",
@@ -94,7 +95,13 @@ class FileSink:
         self.part = claim(path, force=force)
         self._force = force
         with explained(path):
-            self._file = self.part.open("w", encoding="utf-8", newline="")
+            self._hold = SoleWriter(self.part, shown=self.part)
+            try:
+                self._file = self.part.open("w", encoding="utf-8", newline="")
+            except BaseException:
+                self.part.unlink(missing_ok=True)
+                self._hold.release()
+                raise
 
     async def write(self, text: str, /) -> None:
         """Write a piece.
@@ -111,12 +118,17 @@ class FileSink:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
-        if self._file.closed:
-            return  # the disk did not take a piece, and all is said and done
+        try:
+            if not self._file.closed:  # else the disk did not take a piece, and all is said and done
+                self._settle(finished=kind is None)
+        finally:
+            self._hold.release()
+
+    def _settle(self, *, finished: bool) -> None:
         with self._whole_or_gone():
             written = self._file.tell() > 0
             self._file.close()
-        if kind is None:
+        if finished:
             # Somebody else may have made the file in the meantime.
             refuse_existing(self.path, force=self._force)
             with self._whole_or_gone():
@@ -150,6 +162,7 @@ def claim(path: Path, *, force: bool) -> Path:
     """Check that a file may be written, and return the name that it has while it is incomplete.
 
     Raises:
+        InvalidQueryError: Another run is writing it.
         UsageError: It exists already, or cannot be a file.
     """
     try:
@@ -159,6 +172,7 @@ def claim(path: Path, *, force: bool) -> Path:
             raise UsageError(f"{path}: there is no folder {path.parent}: make it first")
         refuse_existing(path, force=force)
         part = path.with_name(f"{path.name}.part")
+        refuse_if_written(part, shown=part)
         if part.exists() and not force:
             raise UsageError(f"{part} is left from a run that did not finish: move it away, or give --force")
     except OSError as error:  # such as a name that no file can have
@@ -175,6 +189,7 @@ def write_file(path: Path, content: str, *, force: bool) -> None:
     """
     part = claim(path, force=force)
     with explained(path):
+        hold = SoleWriter(part, shown=part)
         try:
             part.write_text(content, encoding="utf-8")
             part.replace(path)
@@ -182,6 +197,8 @@ def write_file(path: Path, content: str, *, force: bool) -> None:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
             raise
+        finally:
+            hold.release()
 
 
 @contextmanager

@@ -13,7 +13,16 @@ from otaclient.cli.cells import plain
 from otaclient.cli.connect import connect, require
 from otaclient.cli.failures import UsageError
 from otaclient.cli.listing import Kind, print_made, say
-from otaclient.cli.options import ActFor, BackendName, FirmwareKindWord, OutputFormat, Profile, check_seconds, pairs
+from otaclient.cli.options import (
+    ActFor,
+    BackendName,
+    FirmwareKindWord,
+    OutputFormat,
+    Profile,
+    check_seconds,
+    pairs,
+    whole_number,
+)
 from otaclient.cli.progress import ProgressBar
 from otaclient.cli.table import Column
 from otaclient.counted import counted
@@ -72,9 +81,11 @@ class _Options:
         bool | None, Parameter(negative="", help="Jobs may use it only after a verification job.")
     ] = None
     verification_max_devices: Annotated[
-        int | None, Parameter(help="The most devices that a verification job may use.")
+        int | None, Parameter(converter=whole_number, help="The most devices that a verification job may use.")
     ] = None
-    verification_min_successes: Annotated[int | None, Parameter(help="How many of them must succeed.")] = None
+    verification_min_successes: Annotated[
+        int | None, Parameter(converter=whole_number, help="How many of them must succeed.")
+    ] = None
     custom_info: Annotated[str | None, Parameter(help="A text that the device gets with the upgrade notice.")] = None
 
     def firmware(self, *, location: str | None) -> NewFirmware:

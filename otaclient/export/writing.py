@@ -28,6 +28,7 @@ from otaclient.files import path_text, unwritable
 from otaclient.fleet.ledger import Certificate
 from otaclient.fleet.running_scan import Scan
 from otaclient.models import DeviceUpgrade
+from otaclient.sole_writer import SoleWriter, refuse_if_written
 from otaclient.threads import in_thread
 
 if TYPE_CHECKING:
@@ -203,12 +204,17 @@ class _Writer:
         with self._explained():
             self._refuse_existing()
             self._refuse_unfinished()
-            self._file = _WholeFile(self._part, "wb")
+            self._hold = SoleWriter(self._part, shown=part_of(shown))
             try:
-                self._rows = self._begun()
+                self._file = _WholeFile(self._part, "wb")
+                try:
+                    self._rows = self._begun()
+                except BaseException:
+                    self._file.close()
+                    raise
             except BaseException:
-                self._file.close()
                 self._part.unlink(missing_ok=True)
+                self._hold.release()
                 raise
 
     def _begun(self) -> _Rows:
@@ -238,6 +244,7 @@ class _Writer:
             self._part.replace(self._path)
             if self._stamp is not None:
                 part_of(self._stamp).replace(self._stamp)
+        self._hold.release()
         return WrittenScan(path=self._path, format=self._format, stamp=stamp)
 
     def give_up(self, rows: Sequence[DeviceUpgrade], certificate: Certificate) -> str:
@@ -248,9 +255,12 @@ class _Writer:
                 self.add(rows)
             kept = self._rows.keep(self._stamp_with(certificate))
         self._file.close()
-        if kept and self._part.exists():
+        if not kept:
+            self._part.unlink(missing_ok=True)
+        kept = self._part.exists()
+        self._hold.release()
+        if kept:
             return f"{counted(self._count, 'device')} so far, kept in {part_of(self._shown)}"
-        self._part.unlink(missing_ok=True)
         return f"{counted(certificate.devices, 'device')} so far, none of them kept"
 
     def _stamp_with(self, certificate: Certificate) -> Stamp:
@@ -264,6 +274,7 @@ class _Writer:
     def _refuse_unfinished(self) -> None:
         # All that will be made is looked for: a name that is too long must show now, and not after the scan.
         for path, shown in self._files():
+            refuse_if_written(part_of(path), shown=part_of(shown))
             if part_of(path).exists() and not self._replace:
                 raise InvalidQueryError(
                     f"{part_of(shown)} is left from a run that did not finish: move it away, or allow to replace it"

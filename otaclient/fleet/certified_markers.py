@@ -123,8 +123,10 @@ class CertifiedMarkerWalk:
         following = next_window(window, facts)
         if facts.total is not None:
             self._total = facts.total
-            seen, size = self._chain.size, self._paging.largest_page
-            self._findings.expect_plain(facts.total, seen=seen, largest_page=size)
+            # To overlap by more than usual is the caller's wish, and no repair.
+            wider = self._overlap if self._overlap > DEFAULT_MARKER_OVERLAP else 0
+            advance = self._paging.largest_page - wider
+            self._findings.expect_plain(facts.total, seen=self._chain.size, largest_page=advance)
         if window is self._hop and isinstance(following, MarkerWindow):
             self._rows_above += window.offset + facts.rows
             self._begin_wave(following.marker, left=self._left)

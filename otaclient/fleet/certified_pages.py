@@ -34,6 +34,8 @@ _MOST_HEAD_READS = 200
 _MOST_IDLE_READS = 10
 # Below, there are too few page sizes to choose from.
 _LEAST_PAGE = 40
+# Over so many pages it is worked out how far windows get on.
+_SAMPLE_PAGES = 20
 
 
 @lru_cache(maxsize=4096)
@@ -134,6 +136,8 @@ class CertifiedPageWalk:
         least = DEFAULT_PAGE_OVERLAP if overlap is None else overlap
         self._largest = paging.largest_page
         _check_advance(self._largest, least)
+        # To overlap by more than usual is the caller's wish, and no repair.
+        self._advance = self._largest if least <= DEFAULT_PAGE_OVERLAP else _mean_advance(self._largest, least)
         self._chain = chain
         self._findings = findings
         largest_overlap = max(least, int(self._largest * _LARGEST_OVERLAP_SHARE))
@@ -216,7 +220,7 @@ class CertifiedPageWalk:
         next_window(ticket.window, facts)
         if facts.total is not None:
             self._total = facts.total
-            self._findings.expect_plain(facts.total, seen=self._chain.size, largest_page=self._largest)
+            self._findings.expect_plain(facts.total, seen=self._chain.size, largest_page=self._advance)
 
     def judge(self, ticket: Ticket, keys: Sequence[str], /) -> bool:
         """Tell whether the rows of the next read count.
@@ -357,6 +361,13 @@ class CertifiedPageWalk:
         self._covered = min(self._reached, max(self._total or 0, 0))
         self._second_looks = 0
         self._idle_reads = 0
+
+
+@lru_cache(maxsize=64)
+def _mean_advance(largest: int, overlap: int) -> int:
+    """Return by how many rows windows that overlap by so many get on, rounded down."""
+    rows = _SAMPLE_PAGES * largest
+    return max(1, rows // expected_page_reads(rows, largest=largest, overlap=overlap))
 
 
 def _doubt_of(match: Match) -> Doubt:

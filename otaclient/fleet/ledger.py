@@ -45,7 +45,7 @@ class Certificate:
     devices: int
     """Rows handed to the caller: each device once."""
     filtered: int
-    """Rows left out because a filter that the vendor cannot apply did not match."""
+    """Rows left out because a filter that the vendor cannot apply did not match, of whichever target saw them."""
     duplicates: int
     """Rows seen again, most of them because neighbouring reads overlap for the proof."""
     changed: int
@@ -53,11 +53,11 @@ class Certificate:
     bad_rows: int
     """Rows that were not as documented (with ``on_error="collect"``; else the first one is raised)."""
     reads: int
-    """Pages consumed."""
+    """Pages consumed; not those that were dropped, because rows had moved, and read anew."""
     repairs: int
     """Reads made only to close a gap."""
     requests: int
-    """Requests sent, repeats included."""
+    """Requests sent, repeats and those of dropped pages included; not those still under way when a scan is left."""
     retries: int
     throttles: int
     bytes: int

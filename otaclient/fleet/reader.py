@@ -12,11 +12,11 @@ from otaclient.errors import DeadlineExceededError, InvalidQueryError, OtaError
 from otaclient.fleet.proof import Findings
 from otaclient.fleet.walks import Ticket, Walk
 from otaclient.protocols import Backend
-from otaclient.reads import Partition, ReadSource
+from otaclient.reads import Partition, RawPage, ReadSource
 from otaclient.task_ends import is_cancelled
 from otaclient.transport.clock import Clock
 
-__all__ = ["Reader", "Target", "Walker"]
+__all__ = ["Reader", "Target", "Traffic", "Walker"]
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -48,6 +48,28 @@ class Walker:
     def finished(self) -> bool:
         """Whether nothing more will come of it."""
         return self.failed or self.walk.finished
+
+
+@attrs.define(kw_only=True)
+class Traffic:
+    """What was sent and what came, whether a walk had use for it or not."""
+
+    requests: int = 0
+    retries: int = 0
+    throttles: int = 0
+    bytes: int = 0
+
+    def came(self, raw: RawPage) -> None:
+        """Count an answer."""
+        self.requests += raw.response.attempts + raw.other_requests
+        self.retries += raw.response.attempts - 1
+        self.throttles += raw.response.throttles
+        self.bytes += len(raw.response.body)
+
+    def failed(self, error: OtaError) -> None:
+        """Count a read that came to an error."""
+        self.requests += error.attempts
+        self.retries += max(0, error.attempts - 1)
 
 
 class Reader:
@@ -94,7 +116,7 @@ class Reader:
         self._idle: deque[asyncio.Event] = deque()
         self._arrived = asyncio.Event()
         self._fatal: Exception | None = None
-        self.failed_attempts = 0
+        self.traffic = Traffic()
 
     async def work(self) -> None:
         """Read page after page until nothing is left; the scan runs ``concurrency`` of these."""
@@ -208,7 +230,6 @@ class Reader:
             await self._fetch(walker, ticket)
         except OtaError as error:
             failure = error
-            self.failed_attempts += error.attempts
         except Exception as error:  # noqa: BLE001 - a bug ends the scan, and the consumer raises it
             self._end(error)
         except asyncio.CancelledError as error:
@@ -231,7 +252,12 @@ class Reader:
 
     async def _fetch(self, walker: Walker, ticket: Ticket) -> None:
         source = walker.target.source
-        raw = await source.fetch(ticket.partition or walker.partition, ticket.window)
+        try:
+            raw = await source.fetch(ticket.partition or walker.partition, ticket.window)
+        except OtaError as error:
+            self.traffic.failed(error)
+            raise
+        self.traffic.came(raw)
         self._asked += raw.other_requests
         if ticket.dropped:
             return

@@ -1,6 +1,7 @@
 """A bulk query under way: many targets, pages in parallel, each device once, and an account of what was seen."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -17,10 +18,10 @@ from otaclient.fleet.chain import Chain
 from otaclient.fleet.ledger import Certificate, CertificatePart, Verdict
 from otaclient.fleet.plan import TargetPlan, budget_error, explanation, walk_of
 from otaclient.fleet.probing import totals_of
-from otaclient.fleet.proof import Findings
-from otaclient.fleet.reader import Reader, Target, Walker
+from otaclient.fleet.proof import Doubt, Findings
+from otaclient.fleet.reader import Reader, Target, Traffic, Walker
 from otaclient.fleet.scan_options import ScanError, ScanProgress, ScanSettings
-from otaclient.fleet.sightings import Sightings, content_of
+from otaclient.fleet.sightings import Batch, Sightings, content_of
 from otaclient.fleet.walks import Ticket
 from otaclient.reads import PageFacts, Partition
 
@@ -40,10 +41,6 @@ class _Counts:
     changed: int = 0
     bad_rows: int = 0
     reads: int = 0
-    requests: int = 0
-    retries: int = 0
-    throttles: int = 0
-    bytes: int = 0
 
 
 class Scan(Generic[_T]):
@@ -56,6 +53,7 @@ class Scan(Generic[_T]):
         self._plans = tuple(TargetPlan.of(each.backend.label, each.source, options.proof) for each in targets)
         # A key tells devices apart within one backend. Clients of one label may act for different owners.
         self._sightings = {id(target.backend): self._new_sightings() for target in targets}
+        self._targets_of = Counter(id(target.backend) for target in targets)
         self._walkers = [self._walker(target, partition) for target in targets for partition in _walks_of(target)]
         self._counts = _Counts()
         self._errors: list[ScanError] = []
@@ -162,7 +160,7 @@ class Scan(Generic[_T]):
         """
         verdict, reasons = self._verdict()
         counts = self._counts
-        reader = self._reader
+        traffic = Traffic() if self._reader is None else self._reader.traffic
         return Certificate(
             verdict=verdict,
             reasons=reasons,
@@ -174,10 +172,10 @@ class Scan(Generic[_T]):
             bad_rows=counts.bad_rows,
             reads=counts.reads,
             repairs=sum(walker.findings.repairs for walker in self._walkers),
-            requests=counts.requests + (reader.failed_attempts if reader else 0),
-            retries=counts.retries,
-            throttles=counts.throttles,
-            bytes=counts.bytes,
+            requests=traffic.requests,
+            retries=traffic.retries,
+            throttles=traffic.throttles,
+            bytes=traffic.bytes,
             seconds=self._seconds(),
         )
 
@@ -222,13 +220,9 @@ class Scan(Generic[_T]):
         """Decode a page, have it judged, and return the rows that are new and wanted."""
         raw = ticket.raw
         assert raw is not None  # only what has arrived is taken
-        target, counts, response = walker.target, self._counts, raw.response
+        target, counts = walker.target, self._counts
         counts.reads += 1
         target.reads += 1
-        counts.requests += response.attempts + raw.other_requests
-        counts.retries += response.attempts - 1
-        counts.throttles += response.throttles
-        counts.bytes += len(response.body)
         source = target.source
         decoded = source.decode(raw)
         for error in decoded.errors:
@@ -257,20 +251,35 @@ class Scan(Generic[_T]):
         if not walker.walk.judge(ticket, keys):
             return []
         content = content_of(rows)
+        wanted: list[Any] = []
         for place, batch, there in look.known:
             self._seen_again(target, keys[place], changed=batch.has_changed(there, content(rows[place])))
+            sightings.is_shared = sightings.is_shared or batch.seen_by is not target
+            if there in batch.withheld and _is_wanted(target, rows[place]):
+                batch.withheld.remove(there)
+                wanted.append(rows[place])
+        if sightings.is_shared and sightings.has_forgotten:
+            walker.findings.note(Doubt.SHARED)
+        self._counts.filtered -= len(wanted)
         fresh = look.new(rows)
         self._counts.duplicates += len(rows) - len(fresh) - len(look.places)
         if not fresh:
-            return []
+            return wanted
         if not self._options.proof.certify:  # else the chain has settled them
             sightings.settle(look)
         look.fresh.remember(map(content, fresh))
+        look.fresh.seen_by = target
+        return wanted + self._filtered(target, fresh, look.fresh)
+
+    def _filtered(self, target: Target, fresh: list[Any], batch: Batch) -> list[Any]:
+        """Return those of a batch of new rows that the target wants."""
         if not target.source.filtered_here:
             return fresh
-        wanted = list(filter(target.source.keep, fresh))
-        self._counts.filtered += len(fresh) - len(wanted)
-        return wanted
+        unwanted = {place for place, row in enumerate(fresh) if not target.source.keep(row)}
+        self._counts.filtered += len(unwanted)
+        if self._targets_of[id(target.backend)] > 1:
+            batch.withheld = unwanted
+        return [row for place, row in enumerate(fresh) if place not in unwanted]
 
     def _seen_again(self, target: Target, key: str, *, changed: bool) -> None:
         self._counts.duplicates += 1
@@ -338,6 +347,10 @@ class Scan(Generic[_T]):
     def _stop_clock(self) -> None:
         if self._ended_at is None and self._started_at is not None:
             self._ended_at = self._options.clock.monotonic()
+
+
+def _is_wanted(target: Target, row: Any) -> bool:
+    return not target.source.filtered_here or target.source.keep(row)
 
 
 def _walks_of(target: Target) -> Sequence[Partition]:

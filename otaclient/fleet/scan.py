@@ -55,7 +55,8 @@ def scan(
             backend's ``Limits``.
         certify: Prove that no row was missed that was listed throughout.
         overlap: Rows that neighbouring windows share, for the proof; ``None`` to let the scan choose.
-        dedupe: ``exact`` remembers every device; ``neighbours`` only the latest pages, in flat memory.
+        dedupe: ``exact`` remembers every device; ``neighbours`` only the latest pages, in flat memory: for targets
+            that share no devices.
         repair_budget: The most requests beyond plain paging that the proof may cost, as a share of those.
         max_requests: End with an error instead of sending more requests than this, repeats not counted; at once, when
             the first answers tell that there are too many rows.

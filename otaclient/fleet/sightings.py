@@ -52,6 +52,10 @@ class Batch:
     ranks: Sequence[int] | None = None
     """The rank of each row; ``None`` where they go up by one from ``first_rank``."""
     digests: "array[int] | None" = None
+    withheld: set[int] = attrs.field(factory=set[int])
+    """The places of rows that no target has wanted so far, where another one may."""
+    seen_by: object = None
+    """The target whose read saw them first."""
     seen_in: int = 0
     """The number of the read that showed one of them last."""
 
@@ -120,7 +124,10 @@ class Sightings:
         self.reads = reads
         self._read = 0
         self._kept = self._held = 0
-        self._has_forgotten = False
+        self.has_forgotten = False
+        """Whether a row that was seen is no longer remembered."""
+        self.is_shared = False
+        """Whether rows were seen that another target had seen before."""
         self._latest: deque[Batch] = deque()
         self._looked: Look | None = None
         self._is_open = False
@@ -165,7 +172,7 @@ class Sightings:
     def may_forget(self, rows: int) -> bool:
         """Tell whether more than a safe share of so many rows, back from the latest or on from the first, is gone."""
         latest = self._held + sum(len(batch.keys) for batch in self._latest)
-        return self._has_forgotten and rows > max(self._kept, latest) // 2
+        return self.has_forgotten and rows > max(self._kept, latest) // 2
 
     def _forget_open(self) -> None:
         if self._is_open and self._looked is not None:
@@ -180,7 +187,7 @@ class Sightings:
             batch.seen_in = self._read
         oldest = self._read - (self.reads or 0)
         while self._latest and self._latest[0].seen_in < oldest:
-            self._has_forgotten = True
+            self.has_forgotten = True
             for key in self._latest.popleft().keys:
                 del self._of[key]
         if self._latest and self._latest[0].seen_in == self._read:

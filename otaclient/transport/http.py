@@ -1,5 +1,6 @@
 """Requests and responses as plain values, and the protocols of what signs and carries them. No I/O here."""
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -20,6 +21,7 @@ __all__ = [
     "excerpt_of",
     "http_date",
     "retry_after_seconds",
+    "with_advice",
 ]
 
 _EXCERPT_CHARACTERS = 200
@@ -27,6 +29,9 @@ _EXCERPT_CHARACTERS = 200
 _LONGEST_ADVICE_SECONDS = 86_400.0
 # RFC 3986 leaves exactly these unencoded; both vendors' signatures agree on it.
 _UNRESERVED = "-._~"
+
+# At the end of a sentence, also of a Chinese or a quoted one; an ellipsis has three of them.
+_FULL_STOP = re.compile(r"(?<!\.)[.\u3002](['\"]?)\s*\Z")
 
 
 class BodyStream(Protocol):
@@ -197,6 +202,11 @@ def http_date(text: str) -> datetime | None:
     except (ValueError, OverflowError):  # the latter for numbers that no clock shows
         return None
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def with_advice(message: str, advice: str | None) -> str:
+    """Return a message, and behind it what to do; the full stop of a vendor's sentence does not stand in between."""
+    return "; ".join([_FULL_STOP.sub(r"\1", message), advice]) if advice else message
 
 
 def excerpt_of(body: bytes) -> str:

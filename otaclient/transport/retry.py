@@ -7,7 +7,7 @@ from typing import Any, Self
 import attrs
 
 from otaclient.errors import ConfigurationError, OtaError, OutcomeUnknownError
-from otaclient.transport.http import HttpRequest
+from otaclient.transport.http import HttpRequest, with_advice
 
 __all__ = ["Failure", "Remedy", "RetryPolicy", "unclear_error"]
 
@@ -92,8 +92,10 @@ def unclear_error(request: HttpRequest, failure: Failure) -> OutcomeUnknownError
         return None
     error = failure.error
     unknown = OutcomeUnknownError(
-        f"{request.subject or 'the request'} may or may not have taken effect: {error.message}"
-        + (f"; {request.how_to_check}" if request.how_to_check else ""),
+        with_advice(
+            f"{request.subject or 'the request'} may or may not have taken effect: {error.message}",
+            request.how_to_check,
+        ),
         **error.facts(),
     )
     unknown.__cause__ = error

@@ -1,5 +1,6 @@
 """What the pages show is what works: every block of code runs, and prints what the page says."""
 
+import asyncio
 import os
 import re
 import tomllib
@@ -8,6 +9,7 @@ from typing import Final
 
 import pytest
 
+import otaclient
 from otaclient.emulator import Fleet
 from support.doc_blocks import PAGES, ROOT, blocks_of, commands_in, rewrite
 from support.doc_runner import running
@@ -101,6 +103,21 @@ def test_an_update_lets_lines_stand_that_differ_in_a_time_alone(tmp_path: Path) 
     assert page.read_text(encoding="utf-8") == f"```console\n{expected}```\n"
     rewrite([(block, expected.replace("at     ", "at   "))])
     assert "at   2026-01-01 08:00:00Z\n" in page.read_text(encoding="utf-8")
+
+
+def test_a_page_that_breaks_off_leaves_no_client_open(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its connections would be complained of while some other page runs."""
+    page = tmp_path / "page.md"
+    lines = 'mine = otaclient.open_backend("enos")\nawait mine.authenticate()\nraise LookupError'
+    page.write_text(f"```python\n{lines}\n```\n", encoding="utf-8")
+    with running(page, tmp_path, monkeypatch, fleet=fleet, not_run={}, ends_with={}) as run:
+        for block in blocks_of(page):
+            with pytest.raises(LookupError):
+                run.run(block)
+    with pytest.raises(otaclient.TransportError, match="is closed"):
+        asyncio.run(run.namespace["mine"].authenticate())
 
 
 def test_every_block_says_what_it_is() -> None:

@@ -1,15 +1,18 @@
 """The picture of the demo in the README is what the demo shows: it is made anew here, and must be the same."""
 
+import asyncio
 import html
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from otaclient.cli import main
+from otaclient.cli.picture import drawn
 from support.browser import browser
 
 ROOT = Path(__file__).parents[2]
@@ -86,3 +89,16 @@ def test_a_picture_does_not_replace_a_file(
     assert "mine.svg exists already" in told.err
     assert "--force" in told.err
     assert Path("mine.svg").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_picture_is_drawn_beside_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the tables behind it, it would take longer than a step of a loop may."""
+    in_loop: list[bool] = []
+
+    def watched(*arguments: Any, **options: Any) -> str:
+        in_loop.append(asyncio._get_running_loop() is not None)
+        return drawn(*arguments, **options)
+
+    monkeypatch.setattr("otaclient.cli.demo.drawn", watched)
+    assert main(["demo", "--devices", "2", "--picture", str(tmp_path / "demo.svg")]) == 0
+    assert in_loop == [False]

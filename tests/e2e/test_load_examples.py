@@ -105,6 +105,15 @@ async def test_the_open_model_refuses_what_cannot_be(fleet: Fleet, tmp_path: Pat
         assert await ended(program) == (1, "", "error: rate is 0.0: it must be a finite number above 0\n")
 
 
+@pytest.mark.parametrize("option", ["--json", "--results"])
+async def test_the_open_model_refuses_a_file_that_cannot_be_written(tmp_path: Path, option: str) -> None:
+    """Before the test, not after it, and in words."""
+    program = await started(None, tmp_path, str(EXAMPLES / "open_model.py"), option, "no/folder/report")
+    code, out, errors = await ended(program)
+    assert (code, out) == (2, "")
+    assert errors.endswith("error: no/folder/report cannot be written: No such file or directory\n")
+
+
 @NEEDS_LOCUST
 async def test_locust(fleet: Fleet, tmp_path: Path) -> None:
     """Its statistics count what came in, and what failed, with the service times of the requests."""

@@ -29,6 +29,7 @@ from otaclient.cli import main
 from otaclient.cli.app import app
 from otaclient.emulator import EmulatorServer, Fleet
 from otaclient.registry import emulator_class
+from otaclient.session_backend import SessionBackend
 from otaclient_enos.emulator import EnosEmulator
 from otaclient_iotda.emulator import IotdaEmulator
 from support.doc_blocks import Block, Command, commands_in, is_output_like
@@ -316,7 +317,9 @@ def running(
             run.namespace |= {"__name__": page.stem, "asyncio": asyncio, "otaclient": otaclient, **names, **clients}
             yield run
         finally:
-            for client in clients.values():
+            # Also those that a page opened itself, which closes them only if it gets to its end.
+            opened: list[Any] = [each for each in run.namespace.values() if isinstance(each, SessionBackend)]
+            for client in (*clients.values(), *opened):
                 runner.run(_closed(client))
             run.close()
             for name, module in list(sys.modules.items()):

@@ -1,5 +1,6 @@
 """How the command says what is wrong: exit codes, one line for every failure, and extras that are missing."""
 
+import json
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
@@ -24,6 +25,9 @@ from otaclient.errors import (
     ResponseLostError,
     UnsupportedOperationError,
 )
+from otaclient.transport.http import HttpRequest, HttpResponse
+from otaclient_enos.failures import classify as enos
+from otaclient_iotda.failures import classify as iotda
 
 # --- failures --------------------------------------------------------------------------------------------------------
 
@@ -208,3 +212,27 @@ def test_another_missing_module_is_not_mistaken_for_the_extra(monkeypatch: pytes
     without(monkeypatch, "anyio")
     with pytest.raises(ModuleNotFoundError, match="anyio"):
         otaclient.cli.main(["demo"])
+
+
+@pytest.mark.parametrize("vendor", ["enos", "iotda"])
+def test_a_vendors_long_sentence_is_cut_and_the_advice_behind_it_is_not(vendor: str) -> None:
+    """Both where its full stop is left out before the advice, and it is so short that it can all be shown."""
+    request = HttpRequest(operation="jobs.get", method="GET", path="/j", subject="job 'j'")
+
+    def told(words: str) -> str:
+        if vendor == "enos":
+            body = json.dumps({"code": 24404, "msg": words})
+            failure = enos(request, HttpResponse(status=200, body=body.encode()))
+        else:
+            body = json.dumps({"error_code": "IOTDA.001000", "error_msg": words})
+            failure = iotda(request, HttpResponse(status=403, body=body.encode()))
+        assert failure is not None
+        assert failure.error.vendor_message == words
+        return one_line(failure.error)
+
+    long, short = told("Wrong space, " * 60 + "really."), told("Wrong space.")
+    assert "; check the " in long
+    assert "…" in long
+    assert "really" not in long
+    assert "Wrong space" in short
+    assert "." not in short.partition("; check the ")[0].removeprefix(f"{vendor} jobs.get: ")

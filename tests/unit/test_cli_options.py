@@ -153,3 +153,25 @@ def test_what_is_unknown_is_neither_offered_nor_taken(run: Run, words: tuple[str
     """The refusal names what there is."""
     run(*words, "unknown").refused(2, words[-1], "Choose from: ", "succeeded" if words[-1] == "--status" else "upgrade")
     assert "unknown" not in run(*words[:2], "--help").out
+
+
+@pytest.mark.parametrize("value", ["1.5", "1e3", "many", ""])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "devices list --limit",
+        "devices scan --concurrency",
+        "jobs tasks j1 --attempts",
+        "jobs create --timeout-seconds",
+        "jobs create --retry-count",
+        "firmware upload f.bin --version 1 --verification-min-successes",
+        "report fleet.csv --out report.html --list-limit",
+        "emulator fake --devices",
+        "emulator fake --port",
+        "demo --seed",
+    ],
+)
+def test_what_is_no_whole_number_is_not_rounded_to_one(run: Run, world: World, words: str, value: str) -> None:
+    """An option that counts takes 1.5 neither for 1 nor for 2: it is refused, by its name and with the value."""
+    run(*words.split(), value).refused(2, words.rsplit(maxsplit=1)[-1], f"{value!r} is no whole number")
+    assert world.calls == []

@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otaclient.cli.failures import UsageError
-from otaclient.cli.sink import FileSink, StandardOutput, print_text, sink_for, write_file
-from otaclient.errors import OtaError
+from otaclient.cli.sink import FileSink, StandardOutput, claim, print_text, sink_for, write_file
+from otaclient.errors import InvalidQueryError, OtaError
+from otaclient.sole_writer import SoleWriter
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -178,3 +180,51 @@ def test_places_that_cannot_be_files_are_refused(tmp_path: Path) -> None:
         sink_for(tmp_path, force=True)
     with pytest.raises(UsageError, match="make it first"):
         sink_for(tmp_path / "none" / "out.txt", force=True)
+
+
+async def test_a_file_that_another_run_writes_is_refused_even_by_force(tmp_path: Path) -> None:
+    """Two runs would mix their rows. When the first has ended, in whichever way, the name is free."""
+    path = tmp_path / "out.txt"
+    async with FileSink(path, force=False) as first:
+        await first.write("first")
+        for force in (False, True):
+            for attempt in (claim, FileSink, partial(write_file, content="second")):
+                with pytest.raises(InvalidQueryError, match=r"another run is writing .*out\.txt\.part: wait until"):
+                    attempt(path, force=force)
+    assert path.read_text() == "first"
+    with pytest.raises(ZeroDivisionError):
+        await written(tmp_path / "other.txt", lambda: 1 // 0)
+    write_file(tmp_path / "other.txt", "second", force=True)
+    write_file(path, "second", force=True)
+    assert path.read_text() == "second"
+
+
+async def test_whoever_comes_just_as_the_other_run_ends_takes_nothing_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between opening an unfinished file and holding it, it may have become the other run's whole file."""
+    path = tmp_path / "out.txt"
+    part = tmp_path / "out.txt.part"
+    part.write_text("first")
+    opened = os.open
+
+    def open_late(*arguments: Any) -> int:
+        descriptor = opened(*arguments)
+        part.replace(path)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", open_late)
+    with pytest.raises(InvalidQueryError, match="another run is writing"):
+        SoleWriter(part, shown=part)
+    assert path.read_text() == "first"
+
+
+async def test_a_file_system_without_locks_hinders_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as some that come over a network: files are written there as ever."""
+
+    def refuse(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    write_file(tmp_path / "out.txt", "text", force=False)
+    assert (tmp_path / "out.txt").read_text() == "text"

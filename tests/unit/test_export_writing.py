@@ -169,6 +169,22 @@ async def test_a_file_that_exists_is_kept(tmp_path: Path, suffix: str) -> None:
             (tmp_path / name).unlink()
 
 
+@each_suffix
+async def test_two_runs_do_not_write_one_file(tmp_path: Path, suffix: str) -> None:
+    """While one is under way, another is refused, even where it may replace: the rows of the first stay whole."""
+    path = tmp_path / f"fleet.{suffix}"
+
+    def come(number: int) -> None:
+        for replace in (False, True):
+            with pytest.raises(InvalidQueryError, match=f"another run is writing .*fleet.{suffix}.part: wait until"):
+                writing._opened(path, replace=replace, format=None)
+
+    await export.write(scan_of([device("a")], before_block=come), path)
+    assert [each.device_id for each in export.read(path)] == ["a"]
+    await export.write(scan_of([device("b")]), path, replace=True)
+    assert [each.device_id for each in export.read(path)] == ["b"]
+
+
 async def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     """Somebody else may be quicker: theirs stays, ours stays beside it, whole."""
     path = tmp_path / "fleet.parquet"

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otaclient.transport.http import HttpRequest, HttpResponse, encode_query, excerpt_of, http_date, retry_after_seconds
+from otaclient.transport.http import (
+    HttpRequest,
+    HttpResponse,
+    encode_query,
+    excerpt_of,
+    http_date,
+    retry_after_seconds,
+    with_advice,
+)
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -84,3 +92,20 @@ def test_what_no_calendar_has_is_no_date(text: str) -> None:
 def test_dates_without_a_zone_are_utc() -> None:
     """As HTTP has it."""
     assert http_date("Fri, 02 Jan 2026 03:04:05 -0000") == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("no.", "no; look"),
+        ("no", "no; look"),
+        ("they say 'no.'", "they say 'no'; look"),
+        ("\u4e0d\u3002 ", "\u4e0d; look"),
+        ("wait...", "wait...; look"),
+        ("v1.2", "v1.2; look"),
+    ],
+)
+def test_a_full_stop_does_not_stand_before_advice(message: str, expected: str) -> None:
+    """A vendor's sentence goes on with what to do; without advice it stays as it is."""
+    assert with_advice(message, "look") == expected
+    assert with_advice(message, "") == with_advice(message, None) == message

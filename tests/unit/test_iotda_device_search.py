@@ -272,6 +272,20 @@ async def test_a_scan_finds_out_once() -> None:
     assert {asked["app_id"] for asked in lists} == {"space"}
 
 
+async def test_what_finding_out_cost_is_told_even_where_the_page_after_it_fails() -> None:
+    """The requests were sent, so the certificate counts them."""
+    service = platform()
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        return reply(b"<html>") if request.path.endswith("devices") else service(request)
+
+    iotda, network, _ = opened()
+    network.answers = [answer] * 60
+    async with otaclient.scan([(iotda, DeviceUpgradeQuery(resolve_upgrading=True))], on_error="collect") as scan:
+        assert [device async for device in scan] == []
+    assert (scan.certificate.requests, len(scan.errors)) == (len(network.sent), 1)
+
+
 async def test_without_any_filter_the_cost_is_said_too() -> None:
     """As what is asked before."""
     iotda, _, _ = opened()

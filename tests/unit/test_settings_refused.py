@@ -160,7 +160,7 @@ def test_unknown_profile_lists_the_known_ones(loader: Loader) -> None:
     loader.write('[north.cloud]\nregion = "x"\n')
     loader.write('[south.cloud]\nregion = "x"\n', folder=loader.user)
     message = loader.refused(GOOD | {"OTACLIENT_PROFILE": "plant"})
-    assert "no profile 'plant' (asked for by OTACLIENT_PROFILE)" in message
+    assert "no profile 'plant' (named by the environment variable OTACLIENT_PROFILE)" in message
     assert message.endswith("known profiles: north, south")
 
 
