@@ -59,6 +59,7 @@ class OtaError(Exception):
         operation: The operation that failed, such as ``firmware.get``; ``None`` where no operation was under way.
         backend: The label of the backend, or ``None``.
         attempts: How many requests of this call were sent; 0 when it failed before any.
+        other_requests: How many more were sent for the same page before, as in ``RawPage.other_requests``.
         status: The HTTP status, or ``None`` where there was no answer.
         vendor_code: The vendor's own error code as text, or ``None``.
         vendor_message: The vendor's own words, or ``None``.
@@ -82,6 +83,7 @@ class OtaError(Exception):
         self.operation = operation
         self.backend = backend
         self.attempts = attempts
+        self.other_requests = 0
         self.status = status
         self.vendor_code = vendor_code
         self.vendor_message = vendor_message

@@ -123,7 +123,7 @@ class ResolvingReads(IotdaReads[DeviceUpgrade]):
         try:
             raw = await self._fetch_with(session, partition, window)
         except OtaError as error:
-            error.attempts += others  # sent for this page, too
+            error.other_requests = others
             raise
         return attrs.evolve(raw, other_requests=others)
 

@@ -68,7 +68,7 @@ class Traffic:
 
     def failed(self, error: OtaError) -> None:
         """Count a read that came to an error."""
-        self.requests += error.attempts
+        self.requests += error.attempts + error.other_requests
         self.retries += max(0, error.attempts - 1)
 
 
