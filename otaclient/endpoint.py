@@ -5,7 +5,7 @@ import sys
 import warnings
 from contextlib import suppress
 from typing import Any
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit
 
 from otaclient.errors import ConfigurationError
 
@@ -46,7 +46,8 @@ def checked_endpoint(text: Any, *, setting: str) -> str:
     if not host or not _is_host(host):
         raise ConfigurationError(f"{setting} is {text!r}, without a host that can be right: {shape}")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
-        extra = urlunsplit(("", "", parts.path, parts.query, parts.fragment))
+        query, fragment = parts.query and f"?{parts.query}", parts.fragment and f"#{parts.fragment}"
+        extra = f"{parts.path}{query}{fragment}"
         raise ConfigurationError(f"{setting} is {text!r}: remove {extra!r}, the client adds the path; {shape}")
     shown = f"[{host}]" if ":" in host else host
     default = {"http": 80, "https": 443}[parts.scheme]
