@@ -9,8 +9,8 @@ from otaclient.models import Checksum, JobKind, JobPolicy, JobSchedule, JobScope
 __all__ = [
     "MOST_AT_ONCE",
     "check_encodable",
+    "check_job_parts",
     "check_kind",
-    "check_new_job",
     "check_option",
     "checked_algorithm",
     "checked_count",
@@ -31,7 +31,7 @@ def check_kind(value: object, kind: type[Any], *, name: str) -> None:
         raise InvalidQueryError(f"{name} is a {type(value).__name__}: give a {kind.__name__}")
 
 
-def check_new_job(job: Any) -> None:
+def check_job_parts(job: Any) -> None:
     """Refuse a job to create of which a part is of another class, such as a mapping in place of its scope.
 
     A text may stand for a label that is equal to it, such as ``"verification"``.

@@ -190,7 +190,7 @@ class ReadSource(Protocol[_T]):
         ...
 
     def keep(self, row: _T, /) -> bool:
-        """Tell whether a row matches what the vendor could not filter; asked where ``filtered_here`` names anything."""
+        """Tell whether a row matches what the vendor could not filter; with ``filtered_here`` empty, every row does."""
         ...
 
     def key(self, row: _T, /) -> str:

@@ -1,7 +1,8 @@
 """One run at a time writes a file: two would mix their rows, and each would call the other's certificate its own."""
 
 import os
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ class SoleWriter:
     """
 
     def __init__(self, part: Path, *, shown: Path) -> None:
+        self._part = part
         self._descriptor: int | None = None
         if _locks is None:  # pragma: no cover - see above
             return
@@ -39,6 +41,16 @@ class SoleWriter:
         if not _is_locked(self._descriptor) or not _is_at(self._descriptor, part):
             self.release()
             raise _taken(shown)
+
+    @contextmanager
+    def beginning(self) -> Generator[None]:
+        """Remove the file, and let others write it, where it cannot even be begun."""
+        try:
+            yield
+        except BaseException:
+            self._part.unlink(missing_ok=True)
+            self.release()
+            raise
 
     def release(self) -> None:
         """Let others write it; call it when the file has its own name, or is given up."""

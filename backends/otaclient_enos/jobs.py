@@ -19,7 +19,7 @@ from otaclient_enos.commands import carry_out
 from otaclient_enos.firmware import EnosFirmware
 from otaclient_enos.job_names import fingerprint_in, query_by_fingerprint
 from otaclient_enos.mapping import job_from
-from otaclient_enos.new_jobs import check_target_version, job_fields
+from otaclient_enos.new_jobs import check_target_version
 from otaclient_enos.requests import LARGEST_PAGE_SIZE
 from otaclient_enos.responses import parse_created_job, parse_job
 from otaclient_enos.tasks import COUNTED_IN_ORDER, TaskCounts, counts_of, device_keys_of, progress_from
@@ -116,7 +116,8 @@ class EnosJobs(UnsupportedJobs):
             UnsupportedOperationError: It is to wait for a confirmation, which EnOS does not know.
         """
         with concerning("jobs.create", self._account.label):
-            job_fields(job, self._mark(idempotency_key, wanted=fingerprint))
+            mark = self._mark(idempotency_key, wanted=fingerprint)
+            write_requests.create_job(self._account.organisation, job, mark)
 
     async def start(self, job_id: JobId | str, /) -> None:
         """Start a stopped job.

@@ -11,7 +11,7 @@ from datetime import datetime
 from math import isfinite
 from typing import Any, Final
 
-from otaclient.checks import check_new_job, checked_count, checked_flag
+from otaclient.checks import check_job_parts, checked_count, checked_flag
 from otaclient.errors import InvalidQueryError, UnsupportedOperationError
 from otaclient.fingerprint import check_unmarked, marked
 from otaclient.models import JobKind, JobPolicy, JobSchedule, JobScope, NewJob, PolicyMode, RetrySchedule
@@ -46,7 +46,7 @@ def job_fields(job: NewJob, fingerprint: str | None = None) -> dict[str, Any]:
         InvalidQueryError: EnOS cannot do that; names the field, the rule and the remedy.
         UnsupportedOperationError: The job is to wait for a confirmation, which EnOS does not know.
     """
-    check_new_job(job)
+    check_job_parts(job)
     if job.hold or job.policy.hold:
         raise UnsupportedOperationError("EnOS has no jobs that wait for a confirmation: leave hold out")
     _listed(job.firmware_ids, name="firmware_ids")

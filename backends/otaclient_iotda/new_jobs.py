@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from otaclient.checks import check_new_job, checked_count, checked_flag
+from otaclient.checks import check_job_parts, checked_count, checked_flag
 from otaclient.errors import InvalidQueryError
 from otaclient.fingerprint import SUFFIX_LENGTH, check_unmarked, marked
 from otaclient.models import (
@@ -71,7 +71,7 @@ def job_fields(
     Raises:
         InvalidQueryError: IoTDA cannot do that; names the field, the rule and the remedy.
     """
-    check_new_job(job)
+    check_job_parts(job)
     if job.kind != JobKind.UPGRADE:
         raise InvalidQueryError(f"kind is {str(job.kind)!r}: IoTDA only knows jobs of the kind {JobKind.UPGRADE}")
     package_ids = checks.checked_list(job.firmware_ids, checks.PACKAGE_ID, name="firmware_ids", most=MOST_PACKAGES)

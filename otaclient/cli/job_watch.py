@@ -24,9 +24,15 @@ from otaclient.protocols import Backend
 
 __all__ = ["watch_job"]
 
-_Change: type[Any] = attrs.make_class(
-    "_Change", {field.name: attrs.field() for field in attrs.fields(JobProgress)}, frozen=True, kw_only=True
-)
+
+@attrs.frozen(kw_only=True)
+class _Change(JobProgress):
+    """What a program is told of a change."""
+
+    failures: Any = None
+    """Failed devices by reason; ``None`` until the reasons have been read."""
+
+
 _PROGRESS = Kind(model=_Change, noun="changes", columns=())
 _FINISHED = ("succeeded", "failed", "cancelled", "removed")
 _OPEN = ("upgrading", "retrying", "pending")

@@ -96,12 +96,8 @@ class FileSink:
         self._force = force
         with explained(path):
             self._hold = SoleWriter(self.part, shown=self.part)
-            try:
+            with self._hold.beginning():
                 self._file = self.part.open("w", encoding="utf-8", newline="")
-            except BaseException:
-                self.part.unlink(missing_ok=True)
-                self._hold.release()
-                raise
 
     async def write(self, text: str, /) -> None:
         """Write a piece.

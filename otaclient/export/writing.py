@@ -205,17 +205,13 @@ class _Writer:
             self._refuse_existing()
             self._refuse_unfinished()
             self._hold = SoleWriter(self._part, shown=part_of(shown))
-            try:
+            with self._hold.beginning():
                 self._file = _WholeFile(self._part, "wb")
                 try:
                     self._rows = self._begun()
                 except BaseException:
                     self._file.close()
                     raise
-            except BaseException:
-                self._part.unlink(missing_ok=True)
-                self._hold.release()
-                raise
 
     def _begun(self) -> _Rows:
         if self._stamp is None:

@@ -67,6 +67,9 @@ class CertifiedMarkerWalk:
                 f"scan(): pages of at most {paging.largest_page} rows cannot overlap by {self._overlap} and still get "
                 "on: give a smaller overlap, or ask for no proof (certify=False)"
             )
+        # To overlap by more than usual is the caller's wish, and no repair.
+        wider = self._overlap if self._overlap > DEFAULT_MARKER_OVERLAP else 0
+        self._advance = paging.largest_page - wider
         self._paging = paging
         self._chain = chain
         self._findings = findings
@@ -123,10 +126,7 @@ class CertifiedMarkerWalk:
         following = next_window(window, facts)
         if facts.total is not None:
             self._total = facts.total
-            # To overlap by more than usual is the caller's wish, and no repair.
-            wider = self._overlap if self._overlap > DEFAULT_MARKER_OVERLAP else 0
-            advance = self._paging.largest_page - wider
-            self._findings.expect_plain(facts.total, seen=self._chain.size, largest_page=advance)
+            self._findings.expect_plain(facts.total, seen=self._chain.size, largest_page=self._advance)
         if window is self._hop and isinstance(following, MarkerWindow):
             self._rows_above += window.offset + facts.rows
             self._begin_wave(following.marker, left=self._left)

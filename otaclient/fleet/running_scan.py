@@ -255,7 +255,7 @@ class Scan(Generic[_T]):
         for place, batch, there in look.known:
             self._seen_again(target, keys[place], changed=batch.has_changed(there, content(rows[place])))
             sightings.is_shared = sightings.is_shared or batch.seen_by is not target
-            if there in batch.withheld and _is_wanted(target, rows[place]):
+            if there in batch.withheld and target.source.keep(rows[place]):
                 batch.withheld.remove(there)
                 wanted.append(rows[place])
         if sightings.is_shared and sightings.has_forgotten:
@@ -347,10 +347,6 @@ class Scan(Generic[_T]):
     def _stop_clock(self) -> None:
         if self._ended_at is None and self._started_at is not None:
             self._ended_at = self._options.clock.monotonic()
-
-
-def _is_wanted(target: Target, row: Any) -> bool:
-    return not target.source.filtered_here or target.source.keep(row)
 
 
 def _walks_of(target: Target) -> Sequence[Partition]:

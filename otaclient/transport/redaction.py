@@ -7,7 +7,6 @@ every header that was sent with a request and is not known to be harmless.
 
 import base64
 import dis
-import html
 import inspect
 import json
 import re
@@ -250,6 +249,8 @@ class _Searched:
 
 def _forms_of(text: str) -> Iterator[str]:
     """Yield a text as it is and encoded; nothing for one that is too short to be found without harm."""
+    from html import escape  # slow to import, and needed once something has failed
+
     if len(text) < _LEAST_CHARACTERS:
         return
     text = str(text)
@@ -258,7 +259,7 @@ def _forms_of(text: str) -> Iterator[str]:
         yield in_json
         yield in_json.replace("/", "\\/")
         yield from (in_json.translate(escapes) for escapes in _JSON_FOR_PAGES)
-    in_html = html.escape(text)
+    in_html = escape(text)
     yield in_html
     yield in_html.replace("&#x27;", "&#39;")
     data = text.encode("utf-8", "surrogatepass")
