@@ -66,6 +66,8 @@ class AttemptStarted(CallEvent):
     attempt: int
     queued_seconds: float
     """How long it waited for its turn: the service time comes apart from it."""
+    sent_at: float
+    """When, by the client's clock: ``time.monotonic()`` unless it was given another."""
     headers: dict[str, str] = attrs.field(factory=dict[str, str], repr=False, eq=False)
     """Empty. What a listener puts in here is sent along with the request, such as ``traceparent``; it cannot replace a
     header of the request's own."""

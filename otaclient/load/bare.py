@@ -90,5 +90,5 @@ def bare_session(session: Session) -> Session:
         retry=RetryPolicy.none(),
         limits=Limits.unlimited(),
         limiter=BareLimiter(session.clock),
-        on_event=Watcher(session.clock.monotonic, session.on_event),
+        on_event=Watcher(session.on_event),
     )

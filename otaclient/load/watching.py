@@ -1,7 +1,7 @@
 """What is seen of one call while it runs: which requests it sent, and when. And how many it may send."""
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
@@ -104,7 +104,6 @@ class BareLimiter(Limiter):
 class Watcher:
     """A listener that notes, for the call that is watched, which requests it sends; and hands every event on."""
 
-    monotonic: Callable[[], float]
     behind: Listener | None
 
     def __call__(self, event: Event) -> None:
@@ -120,6 +119,6 @@ class Watcher:
         if isinstance(event, AttemptStarted) and not is_for_token:
             current.requests += 1
             if current.requests == 1:
-                current.sent_at = self.monotonic()
+                current.sent_at = event.sent_at
         elif isinstance(event, AttemptFinished):
             (current.token_attempts if is_for_token else current.attempts).append(event)

@@ -63,6 +63,7 @@ class CallReports:
             call=self._call,
             attempt=attempt,
             queued_seconds=self._sent_at - self._asked_at,
+            sent_at=self._sent_at,
         )
         deliver(self._listener, event)
         return _that_can_be_sent(event.headers)
