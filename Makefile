@@ -22,6 +22,9 @@ endif
 endif
 endif
 
+# The tests start hundreds of processes. Where bytecode is not to be written, each would compile the library anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo picture test lint types check bench docs clean
