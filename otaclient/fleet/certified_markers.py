@@ -81,8 +81,13 @@ class CertifiedMarkerWalk:
         self._hop: MarkerWindow | None = None
         self._marker: str | None = None
         """Of the last joined read: everything above it is accounted for."""
+        self._base: str | None = None
+        """Below which the latest wave reads."""
         self._rows_above = 0
+        """How many lie above the base."""
         self._total: int | None = None
+        self._surplus = 0
+        """By how much the vendor's count was seen to be too high."""
         self._repairing = False
         self._second_looks = 0
         self._head_reads = 0
@@ -126,7 +131,7 @@ class CertifiedMarkerWalk:
         following = next_window(window, facts)
         if facts.total is not None:
             self._total = facts.total
-            self._findings.expect_plain(facts.total, seen=self._chain.size, largest_page=self._advance)
+        self._findings.expect_plain(facts.total, seen=self._chain.size, largest_page=self._advance)
         if window is self._hop and isinstance(following, MarkerWindow):
             self._rows_above += window.offset + facts.rows
             self._begin_wave(following.marker, left=self._left)
@@ -136,19 +141,31 @@ class CertifiedMarkerWalk:
         """How many rows the vendor's count leaves for the reads to come; ``None`` where it does not say."""
         if self._total is None or self._phase is _Phase.HEAD:
             return None
-        return max(0, self._total - self._rows_above)
+        return max(0, self._total - self._surplus - self._rows_above)
 
     def _begin_wave(self, base: str | None, *, left: int | None) -> None:
         size = self._paging.largest_page
         offsets = self._paging.offsets(left, overlap=self._overlap)
         self._wave = [MarkerWindow(base, size, offset) for offset in offsets]
         self._hop = self._wave[-1]
+        self._base = base
+
+    def _nothing_lies_at(self, window: MarkerWindow) -> None:
+        """Go by what is listed, whatever the vendor counts: at the end, waves that are too wide would not get there."""
+        if window.marker != self._base:
+            return
+        self._rows_above += window.offset
+        if self._total is None:
+            self._total = self._rows_above
+        self._surplus = max(0, self._total - self._rows_above)
+        self._findings.end_is_near()
 
     def _restart(self, marker: str | None) -> None:
         """Drop whatever is under way, and go on with one read on a marker."""
         self._tickets.drop_all()
         self._wave = [MarkerWindow(marker, self._paging.largest_page)]
         self._hop = self._wave[0] if self._phase is _Phase.BODY else None
+        self._base = marker
 
     # --- what came -------------------------------------------------------------------------------------------------
 
@@ -205,6 +222,8 @@ class CertifiedMarkerWalk:
         if match.repeated:
             self._findings.note(Doubt.REPEATED)
         if not on_marker and not match.joins:
+            if not facts.rows:
+                self._nothing_lies_at(window)
             if not facts.rows or not self._findings.is_spent:
                 self._chain.refuse(keys)
                 # On its own marker the next read is joined without a shared row, so a gap closes with one read.
@@ -225,7 +244,7 @@ class CertifiedMarkerWalk:
         elif not self._tickets and not self._wave:
             # Rows came where the end was expected: as many as fit, perhaps more behind them.
             if is_full:
-                self._begin_wave(facts.marker, left=None)
+                self._begin_wave(facts.marker, left=self._left)
             else:
                 self._restart(facts.marker)
         return True

@@ -220,7 +220,7 @@ class CertifiedPageWalk:
         next_window(ticket.window, facts)
         if facts.total is not None:
             self._total = facts.total
-            self._findings.expect_plain(facts.total, seen=self._chain.size, largest_page=self._advance)
+        self._findings.expect_plain(facts.total, seen=self._chain.size, largest_page=self._advance)
 
     def judge(self, ticket: Ticket, keys: Sequence[str], /) -> bool:
         """Tell whether the rows of the next read count.

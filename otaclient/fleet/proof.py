@@ -54,13 +54,19 @@ class Findings:
         if self._whole is not None:
             self._whole.note(doubt)
 
-    def expect_plain(self, total: int, *, seen: int, largest_page: int) -> None:
-        """Take in how many rows the vendor counts by now, and how many were seen."""
-        wanted = -(-max(total, seen) // largest_page) + 1
-        if self._most_plain_reads is None:
+    def expect_plain(self, total: int | None, *, seen: int, largest_page: int) -> None:
+        """Take in how many rows the vendor counts by now, ``None`` where it does not say, and how many were seen."""
+        wanted = -(-max(total or 0, seen) // largest_page) + 1
+        if self._most_plain_reads is None and total is not None:
             self._most_plain_reads = _GROWTH * wanted + _GROWTH_READS
-        self._plain_reads = max(self._plain_reads, min(wanted, self._most_plain_reads))
+        self._plain_reads = max(self._plain_reads, min(wanted, self._most_plain_reads or wanted))
         self._reads_of_seen = -(-seen // largest_page) + 1
+
+    def end_is_near(self) -> None:
+        """Take in that nothing lies much farther, whatever the vendor counts: from here on, this may grow tenfold."""
+        most = _GROWTH * self._reads_of_seen + _GROWTH_READS
+        self._most_plain_reads = min(most, self._most_plain_reads or most)
+        self._plain_reads = min(self._plain_reads, self._most_plain_reads)
 
     def read(self, *, repair: bool) -> None:
         """Count a read."""

@@ -72,7 +72,7 @@ SCAN_MUTATIONS: tuple[Mutation, ...] = (
     ),
     changed(
         Rule.BUDGET, _PROOF, "growth is held against the budget",
-        "self._plain_reads = max(self._plain_reads, min(wanted, self._most_plain_reads))", "pass",
+        "self._plain_reads = max(self._plain_reads, min(wanted, self._most_plain_reads or wanted))", "pass",
     ),
     changed(Rule.BUDGET, _PROOF, "repairs are not counted", "self.repairs += repair", "pass"),
     # --- what is handed out ------------------------------------------------------------------------------------------

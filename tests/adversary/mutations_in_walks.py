@@ -147,7 +147,7 @@ WALK_MUTATIONS: tuple[Mutation, ...] = (
     ),
     changed(
         Rule.END_MARKERS, _MARKERS, "rows where the end was expected are not followed",
-        "if is_full:\n                self._begin_wave(facts.marker, left=None)\n            else:\n"
+        "if is_full:\n                self._begin_wave(facts.marker, left=self._left)\n            else:\n"
         "                self._restart(facts.marker)",
         "self._ended()",
     ),
@@ -264,6 +264,10 @@ WALK_MUTATIONS: tuple[Mutation, ...] = (
     changed(
         Rule.CLOSING, _MARKERS, "the head is read for ever",
         "elif self._head_reads < _MOST_HEAD_READS and not self._findings.is_spent:", "elif True:",
+    ),
+    changed(
+        Rule.CLOSING, _MARKERS, "the vendor's count is believed where nothing is listed",
+        "self._nothing_lies_at(window)\n", "pass\n",
     ),
     changed(
         Rule.CLOSING, _MARKERS, "the tail is chased for ever",

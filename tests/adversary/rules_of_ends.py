@@ -201,6 +201,11 @@ def growth_at_the_tail_comes_to_an_end(code: Any) -> None:
     rows = list(range(100_150, 100_000, -1))
     code.certified_markers._MOST_CHASES = 20
     end = follow(code, MARKERS, rows, before=grow, most=200)
+    # Where nothing is listed one goes by that, whatever the vendor counts.
+    for told in (10**30, None):
+        counted = follow(code, MARKERS, rows, before=grow, change=_told(told, 1, 999), concurrency=8, most=200)
+        assert "CLOSING" in counted.doubts
+        assert set(rows) <= set(counted.seen)
     code.certified_markers._MOST_CHASES = 200
     assert "CLOSING" in end.doubts
     assert set(rows) <= set(end.seen)

@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import HealthCheck, Phase, assume, example, given, settings
 from hypothesis import strategies as st
 
 import otaclient
@@ -295,6 +295,15 @@ TOTALS = ("stale", "half", "double", "absent", None, -5, 0, 1, 10**12, 10**30, "
     churn=ORDERED,
     concurrency=st.sampled_from([1, 4, 11]),
     seed=SEED,
+)
+# Once without an end: reads as wide as the count would have it, while devices join where they end.
+@example(
+    vendor="iotda",
+    devices=620,
+    what=10**30,
+    churn=Churn(seed=8312, leave=0.1, join=5.0, join_at="oldest", rejoin=5.0),
+    concurrency=11,
+    seed=14525,
 )
 async def test_totals_that_lie(vendor: str, devices: int, what: Any, churn: Churn, concurrency: int, seed: int) -> None:
     """A total that is wrong, or none at all, leads to no wrong certificate, no silent gap and no endless scan."""

@@ -1,6 +1,7 @@
 """What the adversary found: certificates that were wrong, scans without an end, devices told of twice."""
 
 import random
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,9 @@ PAGES = PageNumbers(largest_page=50, default_page=50)
 IOTDA = Markers(largest_page=50, default_page=10, largest_offset=500)
 
 
-def scanned(paging: PageNumbers | Markers, rows: int, drift: Drift, *, seed: int, concurrency: int) -> Result:
+def scanned(
+    paging: PageNumbers | Markers, rows: int, drift: Drift, *, seed: int, concurrency: int, **odd: Any
+) -> Result:
     """Run one certified walk that may send at most ten times as many reads as plain paging, and 5,000 more."""
     rng = random.Random(seed)
     findings = Findings(2.0)
@@ -29,7 +32,8 @@ def scanned(paging: PageNumbers | Markers, rows: int, drift: Drift, *, seed: int
         if isinstance(paging, PageNumbers)
         else CertifiedMarkerWalk(paging, Chain(Sightings()), findings, concurrency=concurrency)
     )
-    return drive(walk, findings, Vendor(rows, drift, rng), rng, most=5_000 + 10 * rows // paging.largest_page)
+    most = 5_000 + 10 * rows // paging.largest_page
+    return drive(walk, findings, Vendor(rows, drift, rng), rng, most=most, **odd)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -44,6 +48,25 @@ def test_a_fleet_that_grows_behind_the_last_marker_does_not_keep_a_scan_for_ever
     """More records than a page holds join at the end in the time of each answer: they are chased one by one."""
     result = scanned(IOTDA, 2_000, Drift(leave=64, join=64, join_at="tail"), seed=seed, concurrency=32)
     assert result.lost == 0
+
+
+@pytest.mark.parametrize("told", [None, 10**30])
+@pytest.mark.parametrize("join", [8, 30, 50])
+@pytest.mark.parametrize("concurrency", [4, 11])
+def test_a_wrong_count_does_not_keep_a_scan_for_ever(concurrency: int, join: int, told: int | None) -> None:
+    """Reads as wide as the count would have it never come to the end of a fleet that grows there; narrow ones do."""
+    drift = Drift(leave=0.1, join=join, join_at="tail")
+    for seed in range(3):
+        result = scanned(IOTDA, 620, drift, seed=seed, concurrency=concurrency, lie=lambda _: told)
+        assert (result.lost, result.calls < 2_000 or join == 50) == (0, True)
+
+
+@pytest.mark.parametrize("told", [None, 0, -5])
+@pytest.mark.parametrize("paging", [PAGES, IOTDA])
+def test_without_a_count_a_large_fleet_is_read_to_its_end(paging: PageNumbers | Markers, told: int | None) -> None:
+    """What was read says how much one may read; with markers it is proved, because an empty page is the end."""
+    result = scanned(paging, 20_000, Drift(), seed=1, concurrency=11, lie=lambda _: told)
+    assert (result.lost, result.certified) == (0, paging is IOTDA)
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -105,3 +105,23 @@ def test_a_fleet_may_grow_tenfold_and_by_a_thousand_reads() -> None:
     assert most_reads(findings, "is_spent") == 2_001 + 60
     findings.expect_plain(10**9, seen=0, largest_page=50)
     assert most_reads(findings, "is_spent") == 10 * 101 + 1_000 + 60
+
+
+def test_without_a_count_what_was_seen_decides() -> None:
+    """Until a count is told: that bounds the growth from then on."""
+    findings = Findings(0.0)
+    findings.expect_plain(None, seen=1_000_000, largest_page=50)
+    assert most_reads(findings, "is_spent") == 20_001 + 60
+    findings.expect_plain(5_000, seen=5_000, largest_page=50)
+    findings.expect_plain(10**9, seen=5_000, largest_page=50)
+    assert most_reads(findings, "is_spent") == 20_001 + 60
+
+
+def test_where_the_end_was_seen_a_count_buys_no_more_than_growth() -> None:
+    """Tenfold what was seen by then, and a thousand reads, whether the vendor counts or not."""
+    for told in (None, 10**30):
+        findings = Findings(0.0)
+        findings.expect_plain(told, seen=500, largest_page=50)
+        findings.end_is_near()
+        findings.expect_plain(told, seen=10**6, largest_page=50)
+        assert most_reads(findings, "is_spent") == 10 * 11 + 1_000 + 60
