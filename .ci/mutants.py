@@ -75,6 +75,7 @@ TESTS: Final = {
     "otaclient/fleet/chain.py": Tests(("chain", "sightings")),
     "otaclient/fleet/cuts.py": Tests(("cuts",), ("ranges",)),
     "otaclient/fleet/ranges.py": Tests(("ranges",), ("plan", _RULES)),
+    "otaclient/fleet/page_windows.py": Tests(("certified_pages",), (_RULES, "plan")),
     "otaclient/fleet/certified_pages.py": Tests(
         ("certified_pages", "certified_scan"), (_RULES, "scan_bad_pages", "scan_bad_input", "plan")
     ),

@@ -7,18 +7,17 @@ flight is dropped and the walk goes on from the last joined read, with more over
 
 from collections.abc import Sequence
 from enum import Enum
-from functools import lru_cache
 
 import attrs
 
-from otaclient.errors import InvalidQueryError
 from otaclient.fleet.chain import SAFE_JOIN_ROWS, Chain, Match
+from otaclient.fleet.page_windows import begin_of, check_advance, end_of, mean_advance, widest_window
 from otaclient.fleet.proof import Doubt, Findings
 from otaclient.fleet.walks import Ticket, Tickets
 from otaclient.paging import next_window
 from otaclient.reads import PageNumbers, PageWindow
 
-__all__ = ["DEFAULT_PAGE_OVERLAP", "CertifiedPageWalk", "expected_page_reads", "widest_window"]
+__all__ = ["DEFAULT_PAGE_OVERLAP", "CertifiedPageWalk"]
 
 DEFAULT_PAGE_OVERLAP = 4
 
@@ -32,37 +31,6 @@ _SECOND_LOOKS = 2
 # Rows that come at the head faster than one can read never end.
 _MOST_HEAD_READS = 200
 _MOST_IDLE_READS = 10
-# Below, there are too few page sizes to choose from.
-_LEAST_PAGE = 40
-# Over so many pages it is worked out how far windows get on.
-_SAMPLE_PAGES = 20
-
-
-@lru_cache(maxsize=4096)
-def widest_window(start_at_most: int, largest: int) -> PageWindow:
-    """Return the page that begins at or before a row and ends farthest behind it."""
-    size = max(range(largest, largest // 2, -1), key=lambda size: ((start_at_most // size + 1) * size, size))
-    return PageWindow(start_at_most // size + 1, size)
-
-
-def expected_page_reads(total: int, *, largest: int, overlap: int) -> int:
-    """Return how many reads a certified walk over ``total`` rows takes while nothing moves."""
-    if total < largest:
-        return 2
-    covered, reads = largest, 1
-    while covered <= total:
-        end = _end(widest_window(covered - overlap, largest))
-        # Pages too small to get on like this are refused before anything is read; a plan must still come to an end.
-        covered, reads = (end if end > covered else _end(widest_window(covered, largest))), reads + 1
-    return reads + 2  # the closing reads at the head and at the tail
-
-
-def _begin(window: PageWindow) -> int:
-    return (window.number - 1) * window.size
-
-
-def _end(window: PageWindow) -> int:
-    return window.number * window.size
 
 
 @attrs.frozen
@@ -78,7 +46,7 @@ class _Read:
     @property
     def is_end(self) -> bool:
         """Whether it ends the listing: not empty, shorter than its window, and its own total agrees."""
-        return 0 < self.rows < self.window.size and _begin(self.window) + self.rows == self.total
+        return 0 < self.rows < self.window.size and begin_of(self.window) + self.rows == self.total
 
 
 class _Phase(Enum):
@@ -135,9 +103,9 @@ class CertifiedPageWalk:
     ) -> None:
         least = DEFAULT_PAGE_OVERLAP if overlap is None else overlap
         self._largest = paging.largest_page
-        _check_advance(self._largest, least)
+        check_advance(self._largest, least)
         # To overlap by more than usual is the caller's wish, and no repair.
-        self._advance = self._largest if least <= DEFAULT_PAGE_OVERLAP else _mean_advance(self._largest, least)
+        self._advance = self._largest if least <= DEFAULT_PAGE_OVERLAP else mean_advance(self._largest, least)
         self._chain = chain
         self._findings = findings
         largest_overlap = max(least, int(self._largest * _LARGEST_OVERLAP_SHARE))
@@ -153,6 +121,8 @@ class CertifiedPageWalk:
         self._idle_reads = 0
         self._head_reads = 0
         self._head_known = 0
+        self._head_reached = 0
+        self._head_keys: frozenset[str] = frozenset()
         self._empty_with_total_0 = False
 
     @property
@@ -168,7 +138,7 @@ class CertifiedPageWalk:
             return None
         repair = self._pace.back > 0 and not self._tickets
         window = self._next_window()
-        self._covered = _end(window)
+        self._covered = end_of(window)
         self._findings.read(repair=repair)
         return self._tickets.hand_out(window)
 
@@ -190,20 +160,26 @@ class CertifiedPageWalk:
             reached = self._covered
             if self._total is not None:
                 reached = min(reached, max(self._total, 0))  # a fleet that has shrunk has its rows before its end
-            return widest_window(max(0, reached - pace.overlap - pace.back), self._largest)
+            return self._window_back_from(reached)
+        return self._window_behind(self._covered)
+
+    def _window_behind(self, covered: int) -> PageWindow:
         # Of few rows and page sizes, none may begin early enough and still get on: then with less overlap.
-        for overlap in (pace.overlap, pace.least_overlap, 2):
-            window = widest_window(max(0, self._covered - overlap), self._largest)
-            if _end(window) > self._covered:
+        for overlap in (self._pace.overlap, self._pace.least_overlap, 2):
+            window = widest_window(max(0, covered - overlap), self._largest)
+            if end_of(window) > covered:
                 return window
-        return widest_window(self._covered, self._largest)
+        return widest_window(covered, self._largest)
+
+    def _window_back_from(self, reached: int) -> PageWindow:
+        return widest_window(max(0, reached - self._pace.overlap - self._pace.back), self._largest)
 
     # --- what came -------------------------------------------------------------------------------------------------
 
     def wants_facts(self, ticket: Ticket, /) -> bool:
         """Tell whether the page says how far to read ahead: the first, those about the end, and the closing reads."""
         assert isinstance(ticket.window, PageWindow)
-        return self._phase is not _Phase.BODY or self._total is None or _end(ticket.window) >= self._total
+        return self._phase is not _Phase.BODY or self._total is None or end_of(ticket.window) >= self._total
 
     def arrived(self, ticket: Ticket, /) -> None:
         """Take in a page.
@@ -281,7 +257,7 @@ class CertifiedPageWalk:
             self._findings.note(_doubt_of(match))
         if self._chain.may_forget(self._pace.overlap + self._pace.back if self._pace.back else 0):
             self._findings.note(Doubt.FORGOTTEN)
-        self._pace.joined(nominal=min(self._reached - _begin(window), self._largest), shared=match.shared)
+        self._pace.joined(nominal=min(self._reached - begin_of(window), self._largest), shared=match.shared)
         before = self._chain.size
         self._accept(read)
         # Where a total is reached and nothing new comes, there must be an end; a vendor that repeats a page has none.
@@ -295,13 +271,13 @@ class CertifiedPageWalk:
     def _accept(self, read: _Read) -> None:
         window = read.window
         self._chain.add(read.keys, at_head=window.number == 1 and self._chain.size > 0)
-        self._reached = _end(window)
+        self._reached = end_of(window)
         if not self._tickets:
             self._covered = self._reached
         if read.is_end:
             self._ended()
         elif read.rows < window.size:
-            self._judge_short(_begin(window) + read.rows)
+            self._judge_short(begin_of(window) + read.rows)
 
     def _judge_short(self, reached: int) -> None:
         """A short page whose answer does not agree with itself is read again before it is called the end."""
@@ -335,21 +311,30 @@ class CertifiedPageWalk:
         match = self._chain.match(read.keys)
         if not match.in_order:
             self._findings.note(Doubt.ORDER)
+        self._head_reads += 1
+        may_go_on = self._head_reads < _MOST_HEAD_READS and not self._findings.is_spent
+        if read.window.number > 1 and len(self._head_keys.intersection(read.keys)) < SAFE_JOIN_ROWS:
+            # Rows that left since the last closing read moved others, which are new as well, to where it had read.
+            if may_go_on:
+                self._chain.refuse(read.keys)
+                self._pace.missed()
+                self._next_head = self._window_back_from(self._head_reached)
+                return False
+            self._findings.note(Doubt.CLOSING)
+        self._pace.back = 0
         if match.repeated:
             self._findings.note(Doubt.REPEATED)
         self._chain.add(read.keys, at_head=True, closing=True)
-        self._head_reads += 1
+        self._head_reached, self._head_keys = end_of(read.window), frozenset(read.keys)
         self._head_known += match.shared
         if self._chain.may_forget(self._head_known):
             self._findings.note(Doubt.FORGOTTEN)
-        if self._head_reads > 1 and match.shared < SAFE_JOIN_ROWS:
-            self._findings.note(Doubt.CLOSING)
         if read.is_end:
             self._phase = _Phase.DONE  # one read of everything: whatever is listed is in it
         elif match.tail_known:
             self._begin_tail()
-        elif self._head_reads < _MOST_HEAD_READS and not self._findings.is_spent:
-            self._next_head = widest_window(_end(read.window) - self._pace.overlap, self._largest)
+        elif may_go_on:
+            self._next_head = self._window_behind(self._head_reached)
         else:
             self._findings.note(Doubt.CLOSING)
             self._begin_tail()
@@ -358,32 +343,16 @@ class CertifiedPageWalk:
     def _begin_tail(self) -> None:
         """Rows that jumped to the tail while others were still being read come to light there."""
         self._phase = _Phase.TAIL
-        self._covered = min(self._reached, max(self._total or 0, 0))
+        total = max(self._total or 0, 0)
+        # What joined at the head has moved the tail.
+        self._covered = min(self._reached + self._chain.joined_late, total)
+        if self._chain.may_forget(total - self._covered):
+            self._findings.note(Doubt.FORGOTTEN)
         self._second_looks = 0
         self._idle_reads = 0
-
-
-@lru_cache(maxsize=64)
-def _mean_advance(largest: int, overlap: int) -> int:
-    """Return by how many rows windows that overlap by so many get on, rounded down."""
-    rows = _SAMPLE_PAGES * largest
-    return max(1, rows // expected_page_reads(rows, largest=largest, overlap=overlap))
 
 
 def _doubt_of(match: Match) -> Doubt:
     if match.repeated:
         return Doubt.REPEATED
     return Doubt.WEAK_JOIN if match.is_weak else Doubt.GAP
-
-
-def _check_advance(largest: int, overlap: int) -> None:
-    """Refuse pages that are too small to overlap and get on."""
-    rows = range(largest, 4 * largest)
-    if 1 <= overlap < largest >= _LEAST_PAGE and all(
-        _end(widest_window(covered - overlap, largest)) > covered for covered in rows
-    ):
-        return
-    raise InvalidQueryError(
-        f"scan(): pages of at most {largest} rows cannot overlap by {overlap} and still get on: "
-        "give a smaller overlap, or ask for no proof (certify=False)"
-    )

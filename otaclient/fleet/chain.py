@@ -40,7 +40,7 @@ class Match:
     repeated: bool
     """Whether a key comes twice: then the read joins nothing."""
     tail_known: bool
-    """Whether its last rows are known, as many as a safe join takes."""
+    """Whether its last rows are known, as many as a safe join takes, and no closing read was the first to show them."""
 
     @property
     def joins(self) -> bool:
@@ -78,11 +78,17 @@ class Chain:
         self._anchor = 0  # the lowest rank in the last read that was joined, which the next one has to meet
         self._refused: deque[dict[str, int]] = deque(maxlen=_REFUSED_READS)
         self._settled = 0
+        self._joined_late: set[str] = set()
 
     @property
     def size(self) -> int:
         """How many rows were new when they were added."""
         return self._size
+
+    @property
+    def joined_late(self) -> int:
+        """How many rows a closing read was the first to show."""
+        return len(self._joined_late)
 
     def hold(self) -> None:
         """Remember the latest reads for good: the closing read at the tail has to meet them."""
@@ -105,7 +111,9 @@ class Chain:
             in_order=all(before <= behind for (_, before), (_, behind) in pairwise(known))
             and not any(map(partial(_in_another_order, keys), self._refused)),
             repeated=self._sightings.look(keys).repeated,
-            tail_known=bool(tail) and [place for place, _ in known[-len(tail) :]] == list(tail),
+            tail_known=bool(tail)
+            and [place for place, _ in known[-len(tail) :]] == list(tail)
+            and self._joined_late.isdisjoint(keys[place] for place in tail),
         )
 
     def refuse(self, keys: Sequence[str]) -> None:
@@ -141,6 +149,8 @@ class Chain:
         elif known:
             rank = max(rank for _, rank in known)
         tail = list(keys[last_known + 1 :])
+        if closing:
+            self._joined_late.update(new_keys, tail)
         extends = last_rank >= self._frontier if known else not at_head
         if not closing:
             self._anchor = rank if at_head and not known else lowest

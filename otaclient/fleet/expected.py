@@ -8,7 +8,8 @@ from functools import lru_cache
 from typing import Final
 
 from otaclient.fleet.certified_markers import DEFAULT_MARKER_OVERLAP, expected_marker_reads
-from otaclient.fleet.certified_pages import DEFAULT_PAGE_OVERLAP, expected_page_reads
+from otaclient.fleet.certified_pages import DEFAULT_PAGE_OVERLAP
+from otaclient.fleet.page_windows import expected_page_reads
 from otaclient.reads import Markers, PageNumbers, Paging
 
 __all__ = ["EXACT_UP_TO", "default_overlap", "walk_reads"]

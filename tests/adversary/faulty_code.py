@@ -24,8 +24,8 @@ __all__ = ["Mutation", "Rule", "changed", "loaded"]
 
 _PACKAGE = Path(otaclient.__file__).parent
 _MODULES = (
-    "certified_markers", "certified_pages", "chain", "cuts", "expected", "plan", "proof", "ranges", "reader", "scan",
-    "scan_options", "sightings", "walks",
+    "certified_markers", "certified_pages", "chain", "cuts", "expected", "page_windows", "plan", "proof", "ranges",
+    "reader", "scan", "scan_options", "sightings", "walks",
 )  # fmt: skip
 
 

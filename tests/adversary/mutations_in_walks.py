@@ -4,22 +4,22 @@ from adversary.faulty_code import Mutation, Rule, changed
 
 __all__ = ["WALK_MUTATIONS"]
 
-_PAGES, _MARKERS = "fleet.certified_pages", "fleet.certified_markers"
+_PAGES, _MARKERS, _PAGE_WINDOWS = "fleet.certified_pages", "fleet.certified_markers", "fleet.page_windows"
 
 # fmt: off
 WALK_MUTATIONS: tuple[Mutation, ...] = (
     # --- what is read ------------------------------------------------------------------------------------------------
     changed(
         Rule.WINDOWS, _PAGES, "pages that do not overlap",
-        "window = widest_window(max(0, self._covered - overlap), self._largest)",
-        "window = widest_window(max(0, self._covered), self._largest)",
+        "window = widest_window(max(0, covered - overlap), self._largest)",
+        "window = widest_window(max(0, covered), self._largest)",
     ),
     changed(
-        Rule.WINDOWS, _PAGES, "windows that begin behind the row they should begin at",
+        Rule.WINDOWS, _PAGE_WINDOWS, "windows that begin behind the row they should begin at",
         "return PageWindow(start_at_most // size + 1, size)", "return PageWindow(start_at_most // size + 2, size)",
     ),
     changed(
-        Rule.WINDOWS, _PAGES, "pages that are too small to overlap and get on are taken",
+        Rule.WINDOWS, _PAGE_WINDOWS, "pages that are too small to overlap and get on are taken",
         "1 <= overlap < largest >= _LEAST_PAGE and all(", "True or all(",
     ),
     changed(
@@ -102,13 +102,13 @@ WALK_MUTATIONS: tuple[Mutation, ...] = (
     # --- the end -----------------------------------------------------------------------------------------------------
     changed(
         Rule.END_PAGES, _PAGES, "a short page alone is the end",
-        "return 0 < self.rows < self.window.size and _begin(self.window) + self.rows == self.total",
+        "return 0 < self.rows < self.window.size and begin_of(self.window) + self.rows == self.total",
         "return 0 < self.rows < self.window.size",
     ),
     changed(
         Rule.END_PAGES, _PAGES, "a total alone is the end",
-        "return 0 < self.rows < self.window.size and _begin(self.window) + self.rows == self.total",
-        "return _begin(self.window) + self.rows == self.total",
+        "return 0 < self.rows < self.window.size and begin_of(self.window) + self.rows == self.total",
+        "return begin_of(self.window) + self.rows == self.total",
     ),
     changed(
         Rule.END_PAGES, _PAGES, "an empty page is the end",
@@ -181,7 +181,7 @@ WALK_MUTATIONS: tuple[Mutation, ...] = (
     # --- the order, and the closing reads ----------------------------------------------------------------------------
     changed(
         Rule.ORDER, _PAGES, "a read that did not join is forgotten",
-        "self._chain.refuse(read.keys)\n", "\n",
+        "self._chain.refuse(read.keys)\n                self._tickets", "self._tickets",
     ),
     changed(
         Rule.ORDER, _MARKERS, "an offset that did not join is forgotten",
@@ -193,8 +193,7 @@ WALK_MUTATIONS: tuple[Mutation, ...] = (
     ),
     changed(
         Rule.ORDER, _PAGES, "a contradiction at the head is ignored",
-        "if not match.in_order:\n            self._findings.note(Doubt.ORDER)\n        if match.repeated:",
-        "if match.repeated:",
+        "if not match.in_order:\n            self._findings.note(Doubt.ORDER)\n        self._head", "self._head",
     ),
     changed(
         Rule.ORDER, _MARKERS, "a contradiction in the body is ignored",
@@ -227,7 +226,7 @@ WALK_MUTATIONS: tuple[Mutation, ...] = (
     ),
     changed(
         Rule.CLOSING, _PAGES, "closing reads that are not joined to each other are accepted",
-        "if self._head_reads > 1 and match.shared < SAFE_JOIN_ROWS:", "if False:",
+        "if read.window.number > 1 and len(self._head_keys.intersection(read.keys)) < SAFE_JOIN_ROWS:", "if False:",
     ),
     changed(
         Rule.CLOSING, _PAGES, "a closing read that comes to no end is no doubt",
@@ -235,7 +234,7 @@ WALK_MUTATIONS: tuple[Mutation, ...] = (
     ),
     changed(
         Rule.CLOSING, _PAGES, "the head is read for ever",
-        "elif self._head_reads < _MOST_HEAD_READS and not self._findings.is_spent:", "elif True:",
+        "elif may_go_on:", "elif True:",
     ),
     changed(
         Rule.CLOSING, _MARKERS, "no closing read at the head",
@@ -289,7 +288,7 @@ WALK_MUTATIONS: tuple[Mutation, ...] = (
     ),
     changed(
         Rule.GAP, _PAGES, "a repair does not reach back",
-        "widest_window(max(0, reached - pace.overlap - pace.back), self._largest)",
+        "widest_window(max(0, reached - self._pace.overlap - self._pace.back), self._largest)",
         "widest_window(max(0, reached), self._largest)",
     ),
     changed(
@@ -324,7 +323,12 @@ WALK_MUTATIONS: tuple[Mutation, ...] = (
     ),
     changed(
         Rule.BUDGET, _PAGES, "gaps are closed for ever",
-        "if not self._findings.is_spent:\n                self._chain", "if True:\n                self._chain",
+        "if not self._findings.is_spent:\n                self._chain.refuse(read.keys)\n                self._tickets",
+        "if True:\n                self._tickets",
+    ),
+    changed(
+        Rule.BUDGET, _PAGES, "gaps between closing reads are closed for ever",
+        "if may_go_on:\n                self._chain", "if True:\n                self._chain",
     ),
     changed(
         Rule.BUDGET, _MARKERS, "a gap beyond the budget is no doubt",
@@ -338,6 +342,14 @@ WALK_MUTATIONS: tuple[Mutation, ...] = (
     changed(
         Rule.MEMORY, _MARKERS, "the rows at the end are forgotten before the closing read at the tail",
         "self._chain.hold()", "pass",
+    ),
+    changed(
+        Rule.MEMORY, _PAGES, "a tail that moved farther than is remembered is no doubt",
+        "if self._chain.may_forget(total - self._covered):", "if False:",
+    ),
+    changed(
+        Rule.MEMORY, _PAGES, "the tail is read where it was before rows joined at the head",
+        "min(self._reached + self._chain.joined_late, total)", "min(self._reached, total)",
     ),
     changed(
         Rule.MEMORY, _PAGES, "rows that were forgotten in the body are no doubt",

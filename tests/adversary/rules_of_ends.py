@@ -133,14 +133,20 @@ def growth_at_the_head_is_followed_or_said(code: Any) -> None:
         module._MOST_HEAD_READS = 3
         much = follow(code, paging, falling(150), before=_grow(head, head, 300))
         assert ("CLOSING" in much.doubts, set(falling(150)) <= set(much.seen)) == (True, True)
+        module._MOST_HEAD_READS = 2
+        fast = follow(code, paging, falling(150), before=_grow(head, head + 4, 100))
+        assert set(falling(150)) <= set(fast.seen)
+        # Of pages, there is a gap between the two closing reads, and they did not come to known rows.
+        assert fast.counts["CLOSING"] == (2 if paging is PAGES else 1)
         module._MOST_HEAD_READS = 200
         # Of what is new at the head, and stays, nothing is missed where some of it leaves between two closing reads.
         for at in range(head + 1, head + 9):
             left = follow(code, paging, falling(150), before=_grow_and_leave(head, at), concurrency=1)
             assert left.doubts or set(left.seen) >= {*falling(445)} - {*range(401, 431)}
-        # Closing reads between which more rows came than a page holds do not meet.
+        # Closing reads between which more rows came than a page holds do not meet: they go back, to row 0 if need be.
         if paging is PAGES:
-            assert "CLOSING" in follow(code, paging, falling(150), before=_grow(head, head + 2, 100)).doubts
+            anew = follow(code, paging, falling(150), before=_grow(head, head + 2, 100))
+            assert (anew.counts, set(anew.seen)) == ({}, set(falling(450)))
 
 
 def _grow(first: int, last: int, count: int) -> Before:
@@ -167,6 +173,16 @@ def little_memory_forgets_nothing_that_matters(code: Any) -> None:
         head = len(follow(code, paging, falling(600)).windows) - 1
         burst = follow(code, paging, falling(600), before=_grow(head, head, rows), memory=2)
         assert (burst.counts, burst.repairs, set(burst.seen)) == ({}, 0, set(falling(600 + rows)))
+    # A tail that moved is read where it is now; where nobody knows, and what lies between is forgotten, it is said.
+    head = len(follow(code, PAGES, falling(600)).windows) - 1
+    moved = follow(code, PAGES, falling(600), before=_grow(head, head, 300), memory=2)
+    assert (moved.counts, len(moved.windows)) == ({}, head + 10)
+
+    def grow(number: int, rows: Listing) -> None:
+        if number == head:
+            rows[300:300] = range(2_000, 1_000, -1)
+
+    assert "FORGOTTEN" in follow(code, PAGES, falling(600), before=grow, memory=2).doubts
     may_forget, code.chain.Chain.may_forget = code.chain.Chain.may_forget, lambda _chain, _rows: True
     held: list[Any] = []
 
@@ -177,7 +193,8 @@ def little_memory_forgets_nothing_that_matters(code: Any) -> None:
     pages, markers = (follow(code, paging, falling(150)) for paging in BOTH)
     code.chain.Chain.may_forget, code.chain.Chain.hold = may_forget, hold
     assert len(held) == 2
-    assert (pages.counts, markers.counts) == ({"FORGOTTEN": len(pages.windows) - 1}, {"FORGOTTEN": 1})
+    # With every page but the first, and where the tail begins.
+    assert (pages.counts, markers.counts) == ({"FORGOTTEN": len(pages.windows)}, {"FORGOTTEN": 1})
 
 
 def no_reading_goes_on_for_ever(code: Any) -> None:

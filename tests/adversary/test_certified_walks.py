@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from otaclient.errors import InvalidQueryError, PayloadError
 from otaclient.fleet.certified_markers import CertifiedMarkerWalk, expected_marker_reads
-from otaclient.fleet.certified_pages import CertifiedPageWalk, expected_page_reads
+from otaclient.fleet.certified_pages import CertifiedPageWalk
 from otaclient.fleet.chain import Chain
+from otaclient.fleet.page_windows import expected_page_reads
 from otaclient.fleet.proof import Findings
 from otaclient.fleet.sightings import Sightings
 from otaclient.reads import Markers, MarkerWindow, PageNumbers, PageWindow, Paging, Window

@@ -104,6 +104,21 @@ async def test_a_small_memory_does_not_tell_of_devices_twice(join: float) -> Non
     assert len(keys) == len(set(keys))
 
 
+@pytest.mark.blocks_loop("ten times as many devices come in one step of the emulator, which shares the loop")
+async def test_a_burst_at_the_head_does_not_hide_the_tail_from_a_small_memory() -> None:
+    """Ten times the devices join at the head, between the end and the closing reads, and move the tail."""
+    fleet = Fleet.generate(devices=2_000, jobs=0)
+    versions = [version for product in fleet.products for version in product.firmware_versions[2:-1]]
+    fleet.start_churn(Churn(seed=1, upgrade=1, leave=1, join_at="oldest", bursts=[Burst(at_search=7, join=9)]))
+    async with behind(Adversary(1), "enos", fleet) as backend:
+        query = DeviceUpgradeQuery(versions=versions)
+        async with scan([(backend, query)], concurrency=4, dedupe="neighbours") as running:
+            keys = [upgrade.device_key async for upgrade in running]
+    assert running.certificate.verdict == "certified"
+    assert len(keys) == len(set(keys)) > 14_000
+    assert running.certificate.requests < 1.2 * len(keys) / 200
+
+
 async def test_a_read_that_did_not_join_contradicts_too() -> None:
     """Devices leave faster than reads overlap; what the read behind the gap shows in another order, a repair shows."""
     fleet = Fleet.generate(devices=231, jobs=0)

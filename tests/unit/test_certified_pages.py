@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otaclient.errors import InvalidQueryError
-from otaclient.fleet.certified_pages import CertifiedPageWalk, _Pace, widest_window
+from otaclient.fleet.certified_pages import CertifiedPageWalk, _Pace
 from otaclient.fleet.chain import Chain
+from otaclient.fleet.page_windows import widest_window
 from otaclient.fleet.proof import Findings
 from otaclient.fleet.sightings import Sightings
 from otaclient.reads import PageNumbers

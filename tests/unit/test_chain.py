@@ -139,6 +139,7 @@ class PlainChain:
 
     def __init__(self) -> None:
         self.ranks: dict[str, int] = {}
+        self.late: set[str] = set()
         self._highest = -1
         self._frontier = self._anchor = 0
 
@@ -153,12 +154,14 @@ class PlainChain:
             leading=sum(key not in self.ranks for key in keys[: recent[0]]) if recent else 0,
             in_order=all(before <= behind for (_, before), (_, behind) in pairwise(known)),
             repeated=len(set(keys)) < len(keys),
-            tail_known=bool(keys) and all(key in self.ranks for key in keys[-2:]),
+            tail_known=bool(keys) and all(key in self.ranks and key not in self.late for key in keys[-2:]),
         )
 
     def add(self, keys: Sequence[str], *, at_head: bool, closing: bool) -> None:
         """Take in a read without a repeated row."""
         known = self._known(keys)
+        if closing:
+            self.late.update(key for key in keys if key not in self.ranks)
         if not known:
             first, step = (-1, 0) if at_head else (self._highest + 1, 1)
             self.ranks.update((key, first + step * place) for place, key in enumerate(keys))
@@ -199,7 +202,7 @@ def test_two_chains_over_one_memory_know_what_the_rules_say(
         chains[which].add(keys, at_head=at_head, closing=closing)
         plain[which].add(keys, at_head=at_head, closing=closing)
     for chain, rules in zip(chains, plain, strict=True):
-        assert chain.size == len(rules.ranks)
+        assert (chain.size, chain.joined_late) == (len(rules.ranks), len(rules.late))
         for look in [*looks, *map(list, permutations(rules.ranks, 2))]:
             assert chain.match(look) == rules.match(look)
 
