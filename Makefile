@@ -86,6 +86,7 @@ $(BIN)/python:
 		{ echo 'otaclient needs Python 3.11 or later. Name one: make PYTHON=python3.12 $(MAKECMDGOALS)' >&2; exit 1; }
 	@echo 'Creating $(VENV)'
 	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade pip || true  # an older one works as well, and takes longer
 
 # One stamp per extra; a newer pyproject.toml makes pip look again.
 $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
