@@ -117,6 +117,7 @@ class CertifiedPageWalk:
         self._covered = 0
         self._reached = 0
         self._total: int | None = None
+        self._total_at_end = 0
         self._second_looks = 0
         self._idle_reads = 0
         self._head_reads = 0
@@ -298,6 +299,7 @@ class CertifiedPageWalk:
             self._phase = _Phase.DONE
         else:
             self._chain.hold()
+            self._total_at_end = self._total or 0
             self._phase = _Phase.HEAD
             self._second_looks, self._empty_with_total_0 = 0, False
             self._next_head = PageWindow(1, self._largest)
@@ -344,8 +346,9 @@ class CertifiedPageWalk:
         """Rows that jumped to the tail while others were still being read come to light there."""
         self._phase = _Phase.TAIL
         total = max(self._total or 0, 0)
-        # What joined at the head has moved the tail.
-        self._covered = min(self._reached + self._chain.joined_late, total)
+        # What joins at the head moves the tail. Closing reads show what came before them, and the count the rest.
+        joined = self._chain.joined_late and max(self._chain.joined_late, total - self._total_at_end)
+        self._covered = min(self._reached + joined, total)
         if self._chain.may_forget(total - self._covered):
             self._findings.note(Doubt.FORGOTTEN)
         self._second_looks = 0

@@ -349,7 +349,7 @@ WALK_MUTATIONS: tuple[Mutation, ...] = (
     ),
     changed(
         Rule.MEMORY, _PAGES, "the tail is read where it was before rows joined at the head",
-        "min(self._reached + self._chain.joined_late, total)", "min(self._reached, total)",
+        "min(self._reached + joined, total)", "min(self._reached, total)",
     ),
     changed(
         Rule.MEMORY, _PAGES, "rows that were forgotten in the body are no doubt",
