@@ -50,7 +50,8 @@ picture: $(VENV)/.installed-cli
 # would take most of the time.
 UNTRACED := tests/adversary tests/docs tests/e2e tests/journeys tests/soak \
 	$(filter-out %/test_backend_promises.py, $(wildcard tests/conformance/test_*.py)) \
-	tests/emulator/test_hidden_capacity.py tests/emulator/test_many_clients.py \
+	tests/emulator/test_hidden_capacity.py tests/emulator/test_iotda_filters.py tests/emulator/test_iotda_search.py \
+	tests/emulator/test_many_clients.py tests/properties/test_row_engines.py tests/unit/test_load_open_model.py \
 	tests/unit/test_loop_watch.py tests/unit/test_pytest_plugin.py tests/unit/test_scan_ends.py
 # Many of these wait for others: processes that start, services with a limit, jobs that are polled.
 TWO_MORE = $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 2)

@@ -26,7 +26,7 @@ class Doubt(StrEnum):
     END = "end: the last page does not agree with the vendor's total"
     ENDLESS = "end: the pages repeat and no end was reached"
     CLOSING = "closing read: new rows kept coming, faster than they could be read"
-    FORGOTTEN = "dedupe=neighbours: a repair went farther back than is remembered, so devices may have come twice"
+    FORGOTTEN = "dedupe=neighbours: a read went farther back than is remembered, so devices may have come twice"
     SHARED = "dedupe=neighbours: targets share devices, and not all are remembered, so devices may have come twice"
     BUDGET = "repair budget: closing the gaps would have taken more requests than allowed"
 

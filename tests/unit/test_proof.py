@@ -37,7 +37,7 @@ def test_reasons_are_read_by_people() -> None:
         "end: the last page does not agree with the vendor's total",
         "end: the pages repeat and no end was reached",
         "closing read: new rows kept coming, faster than they could be read",
-        "dedupe=neighbours: a repair went farther back than is remembered, so devices may have come twice",
+        "dedupe=neighbours: a read went farther back than is remembered, so devices may have come twice",
         "dedupe=neighbours: targets share devices, and not all are remembered, so devices may have come twice",
         "repair budget: closing the gaps would have taken more requests than allowed",
     ]
